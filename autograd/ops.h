@@ -1,0 +1,86 @@
+// The differentiable operations. Each family lives in autograd/ops/<family>.cpp with its test
+// cases.
+#pragma once
+#include "autograd/variable.h"
+#include "kernels/matmul.h"
+#include "kernels/reduce.h"
+
+namespace likely {
+
+using kernels::Activation;
+using kernels::Keep;
+
+// Pointwise; shapes broadcast.
+Variable operator+(const Variable& a, const Variable& b);
+Variable operator-(const Variable& a, const Variable& b);
+Variable operator*(const Variable& a, const Variable& b);
+Variable operator/(const Variable& a, const Variable& b);
+Variable operator-(const Variable& x);
+Variable operator*(const Variable& x, double factor);
+Variable operator*(double factor, const Variable& x);
+Variable operator+(const Variable& x, double term);
+Variable operator+(double term, const Variable& x);
+Variable operator-(const Variable& x, double term);
+Variable operator-(double term, const Variable& x);
+Variable operator/(const Variable& x, double divisor);
+Variable exp(const Variable& x);
+Variable log(const Variable& x);
+Variable sqrt(const Variable& x);
+Variable square(const Variable& x);
+Variable reciprocal(const Variable& x);
+Variable tanh(const Variable& x);
+Variable sigmoid(const Variable& x);
+Variable softplus(const Variable& x);  // log(1 + eˣ)
+Variable erf(const Variable& x);
+Variable relu(const Variable& x);                      // 0 at 0, and so is its slope
+Variable leaky_relu(const Variable& x, double slope);  // the slope at 0 is `slope`
+Variable silu(const Variable& x);
+Variable gelu(const Variable& x);                            // x Φ(x), exact
+Variable abs(const Variable& x);                             // slope 0 at 0
+Variable clamp(const Variable& x, double low, double high);  // slope 1 inside and on the ends
+Variable gated_tanh(const Variable& f, const Variable& g);   // tanh(f) sigmoid(g)
+
+// Fused likelihood terms, each one formula.
+Variable bernoulli_log_prob(const Variable& x, const Variable& logits);  // x l - softplus(l)
+Variable normal_log_prob(const Variable& x, const Variable& mean, const Variable& log_variance);
+// KL(N(mean, exp log_variance) ‖ N(0, 1)) an element: ½ (mean² + e^lv - 1 - lv)
+Variable standard_normal_kl(const Variable& mean, const Variable& log_variance);
+// mean + exp(½ log_variance) noise
+Variable reparameterise(const Variable& mean, const Variable& log_variance, const Variable& noise);
+
+// Reductions; all axes where none is named.
+Variable sum(const Variable& x, const std::vector<int>& axes = {}, Keep keep = Keep::no);
+Variable mean(const Variable& x, const std::vector<int>& axes = {}, Keep keep = Keep::no);
+Variable sum_to(const Variable& x, const Shape& shape, const kernels::Into& into = {});
+Variable softmax(const Variable& x, int axis);
+Variable log_softmax(const Variable& x, int axis);
+Variable log_sum_exp(const Variable& x, int axis, Keep keep = Keep::no);
+Tensor argmax(const Variable& x, int axis);
+
+// Products.
+Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into = {});
+// activation(x wᵀ + bias): x [..., in], w [out, in], bias [out] or none → [..., out]
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                Activation activation = Activation::none, float slope = 0.2f);
+
+// Views and copies.
+Variable reshape(const Variable& x, const Shape& shape);  // copies where strides forbid a view
+Variable transpose(const Variable& x, int a = -2, int b = -1);
+Variable permute(const Variable& x, const std::vector<int>& axes);
+Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end,
+               std::int64_t step = 1);
+Variable expand(const Variable& x, const Shape& shape);
+Variable squeeze(const Variable& x, int axis);
+Variable unsqueeze(const Variable& x, int axis);
+Variable concatenate(const Variables& parts, int axis);
+Variable contiguous(const Variable& x);
+Variable cast(const Variable& x, DType dtype);
+
+// Rows and elements by index (i64).
+Variable take(const Variable& x, const Tensor& index);  // rows index[i] of axis 0
+Variable pick(const Variable& x, const Tensor& index);  // x [n, classes] → [n]
+
+// The value without its history: the one visible way to stop a gradient.
+Variable stop_gradient(const Variable& x);
+
+}  // namespace likely

@@ -1,0 +1,115 @@
+// Which implementations of a family exist, and which one serves a device: own kernels or a vendor
+// library.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace likely::kernels {
+
+enum class Source { own, vendor };
+enum class Choice { own, vendor, fastest };
+
+// The choice for a family, from `--kernels own`, `--kernels vendor`, `--kernels matmul=vendor`.
+// A family without a vendor path uses own; asking for a vendor library that is missing throws
+// UsageError.
+void choose_kernels(const std::string& specification);
+Choice choice_for(const std::string& family);
+std::string chosen_kernels();  // the specification in force, for the run's record
+
+// `meta` stands for a device: the same variants, the same workspace.
+void meta_stands_for(Device device);
+Device served(Device device);  // the device itself, or what meta stands for
+
+// The implementations of one family. `Implementation` is a struct of function pointers that begins
+// with `const char* name`; a backend adds what it has from a static object, and what is absent is
+// not available.
+template <class Implementation>
+class Family {
+ public:
+  explicit Family(const char* name) : name_(name) {}
+
+  void add(Device::Kind device, Source source, const Implementation& implementation) {
+    entries_.push_back({device, source, implementation});
+  }
+
+  const char* name() const { return name_; }
+
+  // All that serve a device, own first.
+  std::vector<const Implementation*> candidates(Device device) const {
+    std::vector<const Implementation*> found;
+    for (const Source source : {Source::own, Source::vendor})
+      for (const Entry& entry : entries_)
+        if (entry.device == served(device).kind && entry.source == source)
+          found.push_back(&entry.implementation);
+    return found;
+  }
+
+  // The one for a device under the choice in force (`fastest` reads as own here; see choice.h).
+  const Implementation& serving(Device device) const {
+    const bool vendor = choice_for(name_) == Choice::vendor;
+    const Entry* own = nullptr;
+    for (const Entry& entry : entries_) {
+      if (entry.device != served(device).kind)
+        continue;
+      if (entry.source == Source::vendor && vendor)
+        return entry.implementation;
+      if (entry.source == Source::own && !own)
+        own = &entry;
+    }
+    require(own, "{}: no kernel for the device {}.", name_, device);
+    return own->implementation;
+  }
+
+ private:
+  struct Entry {
+    Device::Kind device;
+    Source source;
+    Implementation implementation;
+  };
+  const char* name_;
+  std::vector<Entry> entries_;
+};
+
+// A static object of this type adds an implementation to a family when the program starts.
+template <class Implementation>
+struct Registered {
+  Registered(Family<Implementation>& family, Device::Kind device, Source source,
+             const Implementation& what) {
+    family.add(device, source, what);
+  }
+};
+
+// A result may be written, or added, into a given tensor: how a gradient lands in its flat buffer
+// uncopied.
+struct Into {
+  Tensor out;        // undefined: allocate the result
+  bool add = false;  // add to what `out` holds
+};
+
+// What a front tells about a launch before its fill; `plan` and `bench` listen.
+struct Launch {
+  const char* kernel;
+  double flops;  // of products and convolutions; 0 for the rest
+  double bytes;  // read and written at least once
+};
+void launched(const Launch& launch);
+
+// While alive, collects this thread's launches.
+class LaunchLog {
+ public:
+  LaunchLog();
+  ~LaunchLog();
+  LaunchLog(const LaunchLog&) = delete;
+  const std::vector<Launch>& launches() const { return launches_; }
+  double flops() const;
+
+ private:
+  friend void launched(const Launch& launch);
+  std::vector<Launch> launches_;
+  LaunchLog* outer_;
+};
+
+}  // namespace likely::kernels

@@ -1,0 +1,64 @@
+// The passes of an update over flat buffers: guard, Adam, RMSProp, moving average. All read
+// StepState on the device.
+#pragma once
+#include "kernels/backend.h"
+#include "tensor/random.h"
+
+namespace likely::kernels {
+
+// Writes loss, ‖gradient‖₂ (tree fixed by the size) and the non-finite flag into `state`. The flag
+// is raised where the loss or any gradient is not finite; it is never lowered here. `gradient` is
+// f32 or f64, flat.
+void guard(const Tensor& gradient, const Tensor& loss, Tensor state);
+
+struct Clip {
+  float norm =
+      0;  // scales the gradient to at most this norm (StepState.gradient_norm); 0: no clipping
+};
+
+// A range of the flat buffer with its own factor on the rate and its own decoupled weight decay.
+struct Segment {
+  std::int64_t begin, end;
+  float rate = 1, weight_decay = 0;
+};
+
+// All flat and contiguous; `count` [1] i64 is this optimiser's own number of updates, advanced by
+// the pass. Under the non-finite flag nothing is written, `count` included.
+struct FlatState {
+  Tensor values, gradients;
+  Tensor first, second;  // moments (RMSProp uses `second` alone)
+  Tensor count;
+  Tensor average;           // EMA of the values, or undefined
+  float average_decay = 0;  // with warm-up min(decay, (1 + count) / (10 + count))
+  std::vector<Segment>
+      segments;  // disjoint and ascending, covering the buffer; empty: one of rate 1 without decay
+};
+
+// Kingma & Ba 2015, algorithm 1; weight decay decoupled (Loshchilov & Hutter 2019).
+struct Adam {
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+};
+void adam(const Adam& how, const Clip& clip, FlatState state, const Tensor& step);
+
+// Tieleman & Hinton 2012, as in PyTorch: v ← ρ v + (1 - ρ) g², θ ← θ - rate g / (√v + ε).
+struct RmsProp {
+  float decay = 0.99f, epsilon = 1e-8f;
+};
+void rms_prop(const RmsProp& how, const Clip& clip, FlatState state, const Tensor& step);
+
+// Plain gradient descent, with momentum in `first` where it is not 0.
+struct Sgd {
+  float momentum = 0;
+};
+void sgd(const Sgd& how, const Clip& clip, FlatState state, const Tensor& step);
+
+struct OptimiserBackend {
+  const char* name;
+  void (*guard)(const Tensor& gradient, const Tensor& loss, Tensor& state);
+  void (*adam)(const Adam&, const Clip&, FlatState&, const Tensor& step);
+  void (*rms_prop)(const RmsProp&, const Clip&, FlatState&, const Tensor& step);
+  void (*sgd)(const Sgd&, const Clip&, FlatState&, const Tensor& step);
+};
+Family<OptimiserBackend>& optimiser_family();
+
+}  // namespace likely::kernels

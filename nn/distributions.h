@@ -1,0 +1,53 @@
+// Distributions: likelihoods written as likelihoods. log_prob and entropy are per element
+// (Bernoulli, Normal) or per row (Categorical), in nats; samples come from a Draw and carry no
+// gradient unless said otherwise.
+#pragma once
+#include "autograd/ops.h"
+#include "tensor/random.h"
+
+namespace likely {
+
+class Bernoulli {
+ public:
+  explicit Bernoulli(Variable logits) : logits_(std::move(logits)) {}
+  Variable log_prob(const Variable& x) const;  // x in [0, 1]; a likelihood only where x is 0 or 1
+  Variable probability() const;
+  Variable entropy() const;
+  Variable kl(const Bernoulli& other) const;  // KL(this ‖ other)
+  Tensor sample(const Draw& draw) const;
+
+ private:
+  Variable logits_;
+};
+
+class Normal {
+ public:
+  Normal(Variable mean, Variable log_variance)
+      : mean_(std::move(mean)), log_variance_(std::move(log_variance)) {}
+  Variable log_prob(const Variable& x) const;
+  Variable entropy() const;
+  Variable kl(const Normal& other) const;
+  Variable kl_to_standard() const;  // KL(this ‖ N(0, 1))
+  Variable sample(
+      const Draw& draw) const;  // reparameterised: gradients flow to mean and log variance
+  Variable sample(const Variable& noise) const;
+  const Variable& mean() const { return mean_; }
+  const Variable& log_variance() const { return log_variance_; }
+
+ private:
+  Variable mean_, log_variance_;
+};
+
+class Categorical {
+ public:
+  explicit Categorical(Variable logits) : logits_(std::move(logits)) {}  // [n, classes]
+  Variable log_prob(const Tensor& index) const;                          // i64 [n] → [n]
+  Variable entropy() const;                                              // [n]
+  Variable kl(const Categorical& other) const;                           // [n]
+  Tensor sample(const Draw& draw) const;  // i64 [n], by the inverse of the distribution function
+
+ private:
+  Variable logits_;
+};
+
+}  // namespace likely

@@ -1,0 +1,21 @@
+// Linear: activation(x wᵀ + b), weights [out, in].
+#pragma once
+#include "nn/initialise.h"
+#include "nn/module.h"
+
+namespace likely {
+
+class Linear : public Module {
+ public:
+  Linear(std::int64_t in, std::int64_t out, Activation activation = Activation::none,
+         Initialiser weight_from = glorot_uniform());
+  Variable operator()(const Variable& x) const { return linear(x, weight, bias, activation_); }
+
+ private:
+  Activation activation_;
+
+ public:
+  Parameter weight, bias;
+};
+
+}  // namespace likely

@@ -1,0 +1,99 @@
+// Module: a tree of parameters (trained), buffers (saved, not trained) and children, each with a
+// name.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/ops.h"
+#include "tensor/random.h"
+
+namespace likely {
+
+// Fills a fresh parameter from a draw of its own (nn/initialise.h has the usual ones).
+using Initialiser = std::function<void(Tensor& value, const Draw& draw)>;
+
+// A trained tensor. Copies are handles: a parameter shared by two modules is tied, and counted
+// once.
+class Parameter {
+ public:
+  Parameter(const Shape& shape, Initialiser initialise);
+  const Variable& operator()() const { return state_->variable; }  // for computing
+  operator const Variable&() const { return state_->variable; }
+  const Tensor& value() const { return state_->variable.value(); }
+  const Shape& shape() const { return state_->shape; }
+  bool same_as(const Parameter& other) const { return state_ == other.state_; }
+
+  // For Parameters: the value and its gradient become slices of flat buffers.
+  void rebase(Tensor value, std::shared_ptr<Slot> slot);
+  void freeze(bool frozen);  // while frozen a constant: no gradient is computed for it
+  bool frozen() const { return state_->frozen; }
+  void initialise(const Draw& draw);
+
+ private:
+  struct State {
+    Shape shape;
+    Initialiser initialise;
+    Variable variable;
+    std::shared_ptr<Slot> slot;
+    bool frozen = false;
+  };
+  std::shared_ptr<State> state_;
+};
+
+// A saved tensor that is not trained. `stage` offers a new value; later reads of the same update
+// see it; the optimiser's pass commits it, or drops it where the update was not finite.
+class Buffer {
+ public:
+  explicit Buffer(Tensor value);
+  const Tensor& value() const;
+  void stage(Tensor value);
+  void commit();
+  void drop();
+
+ private:
+  struct State {
+    Tensor value, staged;
+  };
+  std::shared_ptr<State> state_;
+};
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  virtual ~Module() = default;
+
+  // Names are paths such as "encoder.hidden.weight", in the order of registration.
+  std::vector<std::pair<std::string, Parameter>> parameters() const;
+  std::vector<std::pair<std::string, Buffer>> buffers() const;
+  std::int64_t parameter_count() const;  // tied ones once
+
+  // Draws every parameter anew: purpose "initialise/<name>", so that neither order nor siblings
+  // matter.
+  void initialise(std::uint64_t seed);
+  void to(DType dtype);    // for checks in f64
+  void to(Device device);  // `meta` for plans; values do not travel there
+  void freeze(bool frozen = true);
+  bool training() const { return training_; }
+  void train(bool training = true);
+
+ protected:
+  Parameter add(const std::string& name, Parameter parameter);
+  Buffer add(const std::string& name, Buffer buffer);
+  template <class M>
+  M& add(const std::string& name, M& child) {  // children are members: they live as long as this
+    children_.emplace_back(name, &child);
+    return child;
+  }
+
+ private:
+  std::vector<std::pair<std::string, Parameter>> parameters_;
+  std::vector<std::pair<std::string, Buffer>> buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+  bool training_ = true;
+};
+
+}  // namespace likely

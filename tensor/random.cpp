@@ -1,0 +1,39 @@
+#include "tensor/random.h"
+
+#include <mutex>
+
+namespace likely {
+
+Tensor make_step_state(const StepState& state, Device device) {
+  Tensor result = Tensor::empty({sizeof(StepState)}, DType::u8, device);
+  write_step_state(result, state);
+  return result;
+}
+
+StepState read_step_state(const Tensor& state) {
+  StepState value;
+  memory_of(state.device()).copy(state.device().index, &value, state.raw(), sizeof value);
+  return value;
+}
+
+void write_step_state(Tensor& state, const StepState& value) { state.copy_from_host(&value); }
+
+std::uint32_t purpose_hash(const std::string& purpose) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : purpose)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  static std::mutex mutex;
+  static std::map<std::uint32_t, std::string> names;
+  const std::lock_guard lock(mutex);
+  const std::string& first = names.emplace(hash, purpose).first->second;
+  require(first == purpose,
+          "random: the purposes '{}' and '{}' have one hash, so one stream. Rename one.", first,
+          purpose);
+  return hash;
+}
+
+Draw Random::draw(const std::string& purpose) {
+  return {state_, purpose_hash(purpose), next_[purpose]++};
+}
+
+}  // namespace likely
