@@ -23,13 +23,16 @@ std::string chosen_kernels();  // the specification in force, for the run's reco
 void meta_stands_for(Device device);
 Device served(Device device);  // the device itself, or what meta stands for
 
+void register_family(const char* name);
+std::vector<std::string> family_names();
+
 // The implementations of one family. `Implementation` is a struct of function pointers that begins
 // with `const char* name`; a backend adds what it has from a static object, and what is absent is
 // not available.
 template <class Implementation>
 class Family {
  public:
-  explicit Family(const char* name) : name_(name) {}
+  explicit Family(const char* name) : name_(name) { register_family(name); }
 
   void add(Device::Kind device, Source source, const Implementation& implementation) {
     entries_.push_back({device, source, implementation});

@@ -1,0 +1,166 @@
+// `--kernels`: parsing, vendor modules opened on demand, and the memory of `fastest`.
+#include "kernels/choice.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+#include "tensor/nearest.h"
+
+namespace likely::kernels {
+namespace {
+
+// What this build may know a vendor path for, whether or not it was built.
+struct VendorModule {
+  const char* family;
+  const char* library;
+  const char* install;
+  const char* file;  // beside liblikely.so; linked with the vendor's library
+};
+constexpr VendorModule vendor_modules[] = {{"matmul", "oneDNN 2 (libdnnl.so.2)",
+                                            "apt install libdnnl-dev, then build again",
+                                            "liblikely_onednn.so"}};
+
+// Loading a module registers its kernels. Empty where that went well, now or before.
+std::string open_module(const VendorModule& module) {
+  static std::mutex mutex;
+  static std::map<std::string, std::string> problems;
+  const std::lock_guard lock(mutex);
+  const auto known = problems.find(module.file);
+  if (known != problems.end())
+    return known->second;
+  Dl_info here;
+  dladdr(reinterpret_cast<const void*>(&nearest), &here);
+  const auto path = std::filesystem::absolute(here.dli_fname).parent_path() / module.file;
+  std::string problem;
+  if (!std::filesystem::exists(path))
+    problem = "it was not there when likely was built";
+  else if (!dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
+    problem = dlerror();
+  return problems[module.file] = problem;
+}
+
+struct Chosen {
+  std::string specification = "own";
+  Choice everywhere = Choice::own;
+  std::map<std::string, Choice> by_family;
+};
+
+std::mutex mutex;  // of all below
+Chosen chosen;
+std::map<std::string, Source> measured;
+
+Choice parse_choice(const std::string& word) {
+  const std::vector<std::string> words = {"own", "vendor", "fastest"};
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (word == words[i])
+      return static_cast<Choice>(i);
+  fail<UsageError>("--kernels: {} is not a choice. Say own, vendor or fastest; nearest: {}.", word,
+                   nearest(word, words));
+}
+
+void choose(Chosen& to, const std::string& item) {
+  const std::size_t equals = item.find('=');
+  if (equals == std::string::npos) {
+    to.everywhere = parse_choice(item);
+    to.by_family.clear();
+    return;
+  }
+  const std::string family = item.substr(0, equals);
+  const std::vector<std::string> known = family_names();
+  require<UsageError>(std::find(known.begin(), known.end(), family) != known.end(),
+                      "--kernels: {} is not a family of kernels. The families are {}; nearest: {}.",
+                      family, fmt::join(known, ", "), nearest(family, known));
+  to.by_family[family] = parse_choice(item.substr(equals + 1));
+}
+
+Choice choice_in(const Chosen& what, const std::string& family) {
+  const auto own = what.by_family.find(family);
+  return own == what.by_family.end() ? what.everywhere : own->second;
+}
+
+}  // namespace
+
+void choose_kernels(const std::string& specification) {
+  Chosen next;
+  next.specification = specification;
+  for (std::size_t begin = 0; begin <= specification.size();) {
+    const std::size_t end = std::min(specification.find(',', begin), specification.size());
+    choose(next, specification.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  for (const VendorModule& module : vendor_modules) {
+    const Choice choice = choice_in(next, module.family);
+    if (choice == Choice::own)
+      continue;
+    const std::string problem = open_module(module);
+    require<UsageError>(choice == Choice::fastest || problem.empty(),
+                        "--kernels: {} through {} is not available: {}. Do {}, or leave {} to own.",
+                        module.family, module.library, problem, module.install, module.family);
+  }
+  const std::lock_guard lock(mutex);
+  chosen = next;
+}
+
+Choice choice_for(const std::string& family) {
+  const std::lock_guard lock(mutex);
+  return choice_in(chosen, family);
+}
+
+std::string chosen_kernels() {
+  const std::lock_guard lock(mutex);
+  return chosen.specification;
+}
+
+std::vector<VendorLibrary> vendor_libraries() {
+  std::vector<VendorLibrary> all;
+  for (const VendorModule& module : vendor_modules)
+    all.push_back({module.family, module.library, module.install, open_module(module)});
+  return all;
+}
+
+Source fastest(const std::string& key, const std::function<Source()>& measure) {
+  if (const auto known = remembered_choice(key))
+    return *known;
+  const Source found = measure();
+  const std::lock_guard lock(mutex);
+  return measured.try_emplace(key, found).first->second;
+}
+
+std::optional<Source> remembered_choice(const std::string& key) {
+  const std::lock_guard lock(mutex);
+  const auto known = measured.find(key);
+  return known == measured.end() ? std::nullopt : std::optional(known->second);
+}
+
+std::string remembered_choices() {
+  const std::lock_guard lock(mutex);
+  std::string text;
+  for (const auto& [key, source] : measured)
+    text += fmt::format("{}: {}\n", key, source == Source::own ? "own" : "vendor");
+  return text;
+}
+
+void restore_choices(const std::string& text) {
+  std::map<std::string, Source> restored;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    const std::size_t colon = line.rfind(": ");
+    const std::string word = colon == std::string::npos ? "" : line.substr(colon + 2);
+    require<DataError>(word == "own" || word == "vendor",
+                       "remembered kernels: a line is no choice: \"{}\". Delete the record; "
+                       "fastest measures again.",
+                       line);
+    restored[line.substr(0, colon)] = word == "own" ? Source::own : Source::vendor;
+    begin = end + 1;
+  }
+  const std::lock_guard lock(mutex);
+  for (const auto& choice : restored)
+    measured.insert_or_assign(choice.first, choice.second);
+}
+
+}  // namespace likely::kernels

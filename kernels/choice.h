@@ -1,0 +1,28 @@
+// Own kernels or vendor libraries: which vendor libraries there are, and what `fastest` has found.
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "kernels/backend.h"
+
+namespace likely::kernels {
+
+// A library that serves a family through a module of ours, opened when it is first asked for.
+struct VendorLibrary {
+  std::string family;   // "matmul"
+  std::string library;  // "oneDNN 2 (libdnnl.so.2)"
+  std::string install;  // what makes it available
+  std::string problem;  // why it cannot be used; empty where it can
+};
+std::vector<VendorLibrary> vendor_libraries();  // opens them all
+
+// Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
+// the first call (and not own only where the outputs agree), memory from then on.
+Source fastest(const std::string& key, const std::function<Source()>& measure);
+std::optional<Source> remembered_choice(const std::string& key);
+
+// All that was measured so far, a line a problem, and back: a run records it, resume restores it.
+std::string remembered_choices();
+void restore_choices(const std::string& text);  // throws DataError where a line is none of ours
+
+}  // namespace likely::kernels

@@ -1,0 +1,34 @@
+// Edit distance between words (Wagner & Fischer 1974), one row at a time.
+#include "tensor/nearest.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace likely {
+namespace {
+
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string nearest(const std::string& word, const std::vector<std::string>& known) {
+  const auto found = std::min_element(
+      known.begin(), known.end(),
+      [&](const auto& a, const auto& b) { return distance(word, a) < distance(word, b); });
+  return found == known.end() ? std::string() : *found;
+}
+
+}  // namespace likely
