@@ -29,7 +29,7 @@ enum class DType : std::uint8_t { f32, f64, bf16, i64, i32, u8 };
 
 std::size_t size_of(DType dtype);  // bytes an element
 const char* name_of(DType dtype);
-inline bool is_floating(DType dtype) { return dtype <= DType::bf16; }
+constexpr bool is_floating(DType dtype) { return dtype <= DType::bf16; }
 
 template <class T>
 inline constexpr DType dtype_of = [] {
