@@ -12,6 +12,8 @@ namespace likely::kernels {
 namespace {
 
 constexpr std::int64_t chunk = 1 << 15;  // elements a thread takes at a time
+constexpr std::int64_t tile_elements = 8192;
+constexpr std::int64_t transposed_side = 32;  // of a square tile
 
 // Floating point to integer truncates towards zero, saturates, and takes NaN to 0. Between
 // integers the low bits stay.
@@ -73,68 +75,100 @@ void copy_tile(To* to, const From* from, const Tile& tile) {
   }
 }
 
-// Cuts a problem into tiles and calls f(to offset, from offset, tile) for each, in parallel.
-template <class F>
-void for_each_tile(const CopyProblem& problem, F f) {
-  const int rank = problem.shape.rank(), column = rank - 1;
-  if (rank == 0)
-    return f(0, 0, Tile{1, 1, 0, 0, 0, 0});
-  // The row axis is the one along which the source is densest, or the next one out.
-  int row = column - 1;
-  for (int i = column - 2; i >= 0; --i)
-    if (std::abs(problem.from_strides[i]) < std::abs(problem.from_strides[row]))
-      row = i;
-  const std::int64_t columns = problem.shape[column], rows = row >= 0 ? problem.shape[row] : 1;
-  const bool transposes =
-      row >= 0 && std::abs(problem.from_strides[row]) < std::abs(problem.from_strides[column]);
-  const std::int64_t tile_columns = std::min<std::int64_t>(columns, transposes ? 32 : 8192);
-  const std::int64_t tile_rows =
-      std::min<std::int64_t>(rows, transposes ? 32 : std::max<std::int64_t>(8192 / columns, 1));
-  const std::int64_t across = (columns + tile_columns - 1) / tile_columns;
-  const std::int64_t down = (rows + tile_rows - 1) / tile_rows;
-  std::int64_t tiles = across * down;
-  for (int i = 0; i < column; ++i)
-    if (i != row)
-      tiles *= problem.shape[i];
-
-  parallel_for(tiles, std::max<std::int64_t>(chunk / (tile_rows * tile_columns), 1),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t t = begin; t < end; ++t) {
-                   const std::int64_t j = t % across * tile_columns;
-                   const std::int64_t i = t / across % down * tile_rows;
-                   std::int64_t to = j * problem.to_strides[column];
-                   std::int64_t from = j * problem.from_strides[column];
-                   Tile tile{std::min(tile_rows, rows - i),
-                             std::min(tile_columns, columns - j),
-                             0,
-                             problem.to_strides[column],
-                             0,
-                             problem.from_strides[column]};
-                   if (row >= 0) {
-                     tile.to_row = problem.to_strides[row];
-                     tile.from_row = problem.from_strides[row];
-                     to += i * tile.to_row;
-                     from += i * tile.from_row;
-                   }
-                   std::int64_t rest = t / (across * down);
-                   for (int axis = column - 1; axis >= 0; --axis)
-                     if (axis != row) {
-                       const std::int64_t at = rest % problem.shape[axis];
-                       rest /= problem.shape[axis];
-                       to += at * problem.to_strides[axis];
-                       from += at * problem.from_strides[axis];
-                     }
-                   f(to, from, tile);
-                 }
-               });
+// A tile whose source is dense along the rows is read in that order into a buffer of odd width:
+// read by columns, lines a power of two apart would evict each other.
+template <bool add, class To, class From>
+void transpose_tile(To* to, const From* from, const Tile& tile) {
+  constexpr std::int64_t width = transposed_side + 1;
+  From staged[transposed_side * width];
+  for (std::int64_t j = 0; j < tile.columns; ++j, from += tile.from_column)
+    for (std::int64_t i = 0; i < tile.rows; ++i)
+      staged[i * width + j] = from[i * tile.from_row];
+  copy_tile<add>(to, staged, {tile.rows, tile.columns, tile.to_row, tile.to_column, width, 1});
 }
+
+// How a problem is cut into tiles.
+class Tiling {
+ public:
+  explicit Tiling(const CopyProblem& problem) : problem_(problem) {
+    for (int i = column_ - 2; i >= 0; --i)
+      if (from_stride(i) < from_stride(row_))
+        row_ = i;
+    rows_ = row_ >= 0 ? problem.shape[row_] : 1;
+    columns_ = column_ >= 0 ? problem.shape[column_] : 1;
+    transposes_ = row_ >= 0 && from_stride(column_) > 1 && from_stride(row_) < from_stride(column_);
+    tile_columns_ = std::min(columns_, transposes_ ? transposed_side : tile_elements);
+    tile_rows_ = std::min(
+        rows_, transposes_ ? transposed_side : std::max<std::int64_t>(tile_elements / columns_, 1));
+    across_ = (columns_ + tile_columns_ - 1) / tile_columns_;
+    down_ = (rows_ + tile_rows_ - 1) / tile_rows_;
+  }
+
+  bool transposes() const { return transposes_; }
+
+  // Calls f(to offset, from offset, tile) for every tile, in parallel.
+  template <class F>
+  void for_each(F f) const {
+    const std::int64_t tiles = problem_.shape.numel() / (rows_ * columns_) * across_ * down_;
+    const std::int64_t grain = std::max<std::int64_t>(chunk / (tile_rows_ * tile_columns_), 1);
+    parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t t = begin; t < end; ++t)
+        call(t, f);
+    });
+  }
+
+ private:
+  std::int64_t from_stride(int axis) const { return std::abs(problem_.from_strides[axis]); }
+
+  template <class F>
+  void call(std::int64_t t, F f) const {
+    Tile tile{1, 1, 0, 0, 0, 0};
+    std::int64_t to = 0, from = 0;
+    const auto move = [&](int axis, std::int64_t at) {
+      to += at * problem_.to_strides[axis];
+      from += at * problem_.from_strides[axis];
+    };
+    if (column_ >= 0) {
+      const std::int64_t at = t % across_ * tile_columns_;
+      tile.columns = std::min(tile_columns_, columns_ - at);
+      tile.to_column = problem_.to_strides[column_];
+      tile.from_column = problem_.from_strides[column_];
+      move(column_, at);
+    }
+    if (row_ >= 0) {
+      const std::int64_t at = t / across_ % down_ * tile_rows_;
+      tile.rows = std::min(tile_rows_, rows_ - at);
+      tile.to_row = problem_.to_strides[row_];
+      tile.from_row = problem_.from_strides[row_];
+      move(row_, at);
+    }
+    std::int64_t rest = t / (across_ * down_);
+    for (int axis = column_ - 1; axis >= 0; --axis)
+      if (axis != row_) {
+        move(axis, rest % problem_.shape[axis]);
+        rest /= problem_.shape[axis];
+      }
+    f(to, from, tile);
+  }
+
+  const CopyProblem& problem_;
+  // The columns are the last axis, the rows the one along which the source is densest, or the next
+  // one out; below 0 where there are too few axes.
+  int column_ = problem_.shape.rank() - 1, row_ = column_ - 1;
+  std::int64_t rows_, columns_, tile_rows_, tile_columns_, across_, down_;
+  bool transposes_;
+};
 
 template <bool add, class To, class From>
 void copy_typed(const CopyProblem& problem) {
   auto* to = static_cast<To*>(problem.to);
   const auto* from = static_cast<const From*>(problem.from);
-  for_each_tile(problem, [=](std::int64_t t, std::int64_t f, const Tile& tile) {
-    copy_tile<add>(to + t, from + f, tile);
+  const Tiling tiling(problem);
+  tiling.for_each([&](std::int64_t t, std::int64_t f, const Tile& tile) {
+    if (tiling.transposes())
+      transpose_tile<add>(to + t, from + f, tile);
+    else
+      copy_tile<add>(to + t, from + f, tile);
   });
 }
 
@@ -153,7 +187,7 @@ void fill(const CopyProblem& problem, double value) {
   with_type(problem.to_dtype, [&]<class T>(Type<T>) {
     auto* to = static_cast<T*>(problem.to);
     const T element = convert<T>(value);
-    for_each_tile(problem, [=](std::int64_t offset, std::int64_t, const Tile& tile) {
+    Tiling(problem).for_each([=](std::int64_t offset, std::int64_t, const Tile& tile) {
       for (std::int64_t i = 0; i < tile.rows; ++i) {
         T* row = to + offset + i * tile.to_row;
         if (tile.to_column == 1)
