@@ -1,6 +1,6 @@
 // Distributions: likelihoods written as likelihoods. log_prob and entropy are per element
 // (Bernoulli, Normal) or per row (Categorical), in nats; samples come from a Draw and carry no
-// gradient unless said otherwise.
+// gradient unless said otherwise. Logits are finite; means and log variances broadcast.
 #pragma once
 #include "autograd/ops.h"
 #include "tensor/random.h"
@@ -28,8 +28,8 @@ class Normal {
   Variable entropy() const;
   Variable kl(const Normal& other) const;
   Variable kl_to_standard() const;  // KL(this ‖ N(0, 1))
-  Variable sample(
-      const Draw& draw) const;  // reparameterised: gradients flow to mean and log variance
+  // Reparameterised: gradients flow to mean and log variance. `noise` is N(0, 1).
+  Variable sample(const Draw& draw) const;
   Variable sample(const Variable& noise) const;
   const Variable& mean() const { return mean_; }
   const Variable& log_variance() const { return log_variance_; }
@@ -44,7 +44,7 @@ class Categorical {
   Variable log_prob(const Tensor& index) const;                          // i64 [n] → [n]
   Variable entropy() const;                                              // [n]
   Variable kl(const Categorical& other) const;                           // [n]
-  Tensor sample(const Draw& draw) const;  // i64 [n], by the inverse of the distribution function
+  Tensor sample(const Draw& draw) const;  // i64 [n]: the largest of logits plus Gumbel noise
 
  private:
   Variable logits_;

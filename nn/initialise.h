@@ -1,5 +1,6 @@
-// Initialisers. Fans are those of a weight [out, …, in]: fan_in = product of all axes but the
-// first.
+// Initialisers. Fans are those of a weight [out, …, in]: fan_in is the product of all axes but the
+// first, fan_out of all but the last. All draw in f32 (orthogonal in f64), whatever the parameter's
+// type.
 #pragma once
 #include "nn/module.h"
 
@@ -12,7 +13,8 @@ Initialiser glorot_uniform();  // Glorot & Bengio 2010: ± √(6 / (fan_in + fan
 Initialiser glorot_normal();
 Initialiser he_uniform();  // He et al. 2015: ± √(6 / fan_in)
 Initialiser he_normal();
-Initialiser orthogonal(double gain = 1);  // Saxe et al. 2014: rows or columns orthonormal, in f64,
-                                          // by Gram–Schmidt twice
+// Saxe et al. 2014: the rows of [out, fan_in], or its columns where they are fewer, are orthonormal
+// times the gain, and uniformly distributed.
+Initialiser orthogonal(double gain = 1);
 
 }  // namespace likely

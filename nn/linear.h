@@ -8,7 +8,7 @@ namespace likely {
 class Linear : public Module {
  public:
   Linear(std::int64_t in, std::int64_t out, Activation activation = Activation::none,
-         Initialiser weight_from = glorot_uniform());
+         const Initialiser& weight_from = glorot_uniform());
   Variable operator()(const Variable& x) const { return linear(x, weight, bias, activation_); }
 
  private:

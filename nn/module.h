@@ -1,6 +1,7 @@
 // Module: a tree of parameters (trained), buffers (saved, not trained) and children, each with a
 // name.
 #pragma once
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,15 +25,18 @@ class Parameter {
   operator const Variable&() const { return state_->variable; }
   const Tensor& value() const { return state_->variable.value(); }
   const Shape& shape() const { return state_->shape; }
+  const std::shared_ptr<Slot>& slot() const { return state_->slot; }  // once in a flat buffer
   bool same_as(const Parameter& other) const { return state_ == other.state_; }
 
   // For Parameters: the value and its gradient become slices of flat buffers.
   void rebase(Tensor value, std::shared_ptr<Slot> slot);
   void freeze(bool frozen);  // while frozen a constant: no gradient is computed for it
   bool frozen() const { return state_->frozen; }
-  void initialise(const Draw& draw);
+  void initialise(const Draw& draw);  // until then its elements are undefined
 
  private:
+  void renew(Tensor value);  // a leaf, or a constant while frozen
+
   struct State {
     Shape shape;
     Initialiser initialise;
@@ -48,10 +52,12 @@ class Parameter {
 class Buffer {
  public:
   explicit Buffer(Tensor value);
-  const Tensor& value() const;
-  void stage(Tensor value);
-  void commit();
+  bool same_as(const Buffer& other) const { return state_ == other.state_; }
+  const Tensor& value() const;  // what was staged last, else what was committed
+  void stage(Tensor value);     // of the same shape and type; the newest counts
+  void commit();                // writes it into the committed tensor
   void drop();
+  void rebase(Tensor value);  // another tensor; drops what was staged
 
  private:
   struct State {
@@ -66,15 +72,18 @@ class Module {
   Module(const Module&) = delete;
   virtual ~Module() = default;
 
-  // Names are paths such as "encoder.hidden.weight", in the order of registration.
+  // Names are paths such as "encoder.hidden.weight", in the order of registration; what is tied
+  // stands once, under its first name.
   std::vector<std::pair<std::string, Parameter>> parameters() const;
   std::vector<std::pair<std::string, Buffer>> buffers() const;
-  std::int64_t parameter_count() const;  // tied ones once
+  std::int64_t parameter_count() const;
 
   // Draws every parameter anew: purpose "initialise/<name>", so that neither order nor siblings
-  // matter.
-  void initialise(std::uint64_t seed);
-  void to(DType dtype);    // for checks in f64
+  // matter. Where a run has several networks, each name is "<network>.<name>": else equal names
+  // would draw alike.
+  void initialise(std::uint64_t seed, const std::string& network = "");
+  // Before Parameters lays the module out.
+  void to(DType dtype);    // for checks in f64; buffers of integers stay as they are
   void to(Device device);  // `meta` for plans; values do not travel there
   void freeze(bool frozen = true);
   bool training() const { return training_; }
@@ -83,13 +92,19 @@ class Module {
  protected:
   Parameter add(const std::string& name, Parameter parameter);
   Buffer add(const std::string& name, Buffer buffer);
-  template <class M>
+  template <std::derived_from<Module> M>
   M& add(const std::string& name, M& child) {  // children are members: they live as long as this
+    check_name(name);
     children_.emplace_back(name, &child);
     return child;
   }
 
  private:
+  void check_name(const std::string& name) const;  // unique in this module
+  void collect(const std::string& path,
+               std::vector<std::pair<std::string, Parameter>>& found) const;
+  void collect(const std::string& path, std::vector<std::pair<std::string, Buffer>>& found) const;
+
   std::vector<std::pair<std::string, Parameter>> parameters_;
   std::vector<std::pair<std::string, Buffer>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;

@@ -2,7 +2,10 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "kernels/optimiser.h"
 #include "nn/parameters.h"
@@ -22,33 +25,43 @@ class Optimiser {
     int accumulate = 1;                  // micro-batches an update
   };
 
-  Optimiser(Parameters& parameters, Options options);
+  // After the parameters are initialised: the average begins as their copy.
+  Optimiser(Parameters& parameters, const Options& options);
 
   // One update: `loss_of(micro)` is called `accumulate` times and differentiated; gradients add up
   // in the flat buffer (divide the loss by `accumulate` for a mean). Then the before_update hooks,
-  // the guard, the pass. `step` is the StepState tensor; its rate must be set; its update counter
-  // is advanced unless the flag is raised. Returns the loss (the sum over micro-batches), still on
-  // the device.
+  // the guard, the pass. `step` is the StepState tensor that all optimisers of a run share; its
+  // rate must be set; its update counter is advanced unless the flag is raised. Returns the loss
+  // (the sum over micro-batches), still on the device.
   Tensor update(Tensor& step, const std::function<Variable(int micro)>& loss_of);
 
   // Called with segments of about 1 MiB of the flat gradient, in order: where an all-reduce goes.
   void before_update(std::function<void(Tensor segment)> hook) {
     hooks_.push_back(std::move(hook));
   }
-  // Buffers that the update stages (running statistics): committed by the pass, dropped under the
-  // flag.
-  void commits(const Module& module);
+  // Another network that loss_of runs. Buffers that the update stages there or in the parameters'
+  // own module (running statistics) are committed after the pass, and dropped under the flag.
+  void commits(const Module& module) { modules_.push_back(&module); }
 
-  Parameters& parameters() { return parameters_; }
-  kernels::FlatState& state() { return state_; }
+  // What a checkpoint holds, as views: "model/<name>", "first/<name>", "second/<name>",
+  // "average/<name>" for every parameter, where the method has them, and "count". Copying into them
+  // restores the state.
+  std::vector<std::pair<std::string, Tensor>> tensors() const;
+
+  Parameters& parameters() const { return parameters_; }
+  const Options& options() const { return options_; }
+  const kernels::FlatState& state() const { return state_; }
   const Tensor& average() const { return state_.average; }
 
  private:
+  Tensor differentiate(const std::function<Variable(int micro)>& loss_of) const;
+  void call_hooks() const;
+
   Parameters& parameters_;
   Options options_;
   kernels::FlatState state_;
   std::vector<std::function<void(Tensor)>> hooks_;
-  std::vector<const Module*> committed_;
+  std::vector<const Module*> modules_;
 };
 
 }  // namespace likely

@@ -22,32 +22,35 @@ class Parameters {
  public:
   using Filter = std::function<bool(const std::string& name)>;
   using Grouping = std::function<Group(const std::string& name, const Shape& shape)>;
-  explicit Parameters(Module& module, Filter filter = {}, Grouping grouping = {});
+  explicit Parameters(Module& module, const Filter& filter = {}, const Grouping& grouping = {});
+  Parameters(const Parameters&) = delete;
 
+  Module& module() const { return module_; }
   const Tensor& values() const { return values_; }        // flat
   const Tensor& gradients() const { return gradients_; }  // flat
-  const std::vector<kernels::Segment>& segments() const { return segments_; }
-  std::int64_t count() const { return count_; }  // parameters, padding not counted
+  std::int64_t count() const { return count_; }           // parameters, padding not counted
+  // Ranges of one rate and decay, covering the buffers; those frozen now have the rate 0.
+  std::vector<kernels::Segment> segments() const;
 
   struct Entry {
     std::string name;
     Shape shape;
+    Group group;
     std::int64_t offset;  // elements into the flat buffers
     Parameter parameter;
-    std::shared_ptr<Slot> slot;
   };
-  const std::vector<Entry>& entries() const { return entries_; }
-  Tensor slice(const Tensor& flat,
-               const Entry& entry) const;  // of values, gradients, moments, averages
+  const std::vector<Entry>& entries() const { return entries_; }  // by offset
+  // An entry's view of a flat buffer: of values, gradients, moments, averages.
+  static Tensor slice(const Tensor& flat, const Entry& entry);
 
   void begin_update();      // the next contribution to each gradient overwrites
   void finish_gradients();  // zero where no contribution came
-  void rebase(
-      const Tensor& flat);  // the module computes with these values (an EMA's) until rebased again
+  // The module computes with these values (an EMA's) until it is rebased onto values() again.
+  void rebase(const Tensor& flat);
 
  private:
+  Module& module_;
   Tensor values_, gradients_;
-  std::vector<kernels::Segment> segments_;
   std::vector<Entry> entries_;
   std::int64_t count_ = 0;
 };
