@@ -18,21 +18,28 @@ const char* name_of(Variant variant);
 // everything is drawn from one seed, so a case is the same wherever it runs.
 class Samples {
  public:
-  Samples(std::uint64_t seed, DType dtype, Device device, Variant variant);
+  Samples(std::uint64_t seed, DType dtype, Device device = {}, Variant variant = Variant::plain);
   Variable normal(const Shape& shape);    // N(0, 1)
   Variable positive(const Shape& shape);  // in [0.5, 2.5]
   Variable uniform(const Shape& shape, double low, double high);
   Variable away_from(const Shape& shape,
-                     const std::vector<double>& kinks);  // N(0, 1) moved ≥ 0.05 away from each
-  Variable at(const Shape& shape, const std::vector<double>& values);  // exactly these values
-  Variable probabilities(const Shape& shape);               // rows of the last axis sum to 1
+                     const std::vector<double>& kinks);  // N(0, 1), ≥ 0.05 from each
+  Variable at(const Shape& shape,
+              const std::vector<double>& values);           // exactly these, in no variant
   Tensor constant(const Shape& shape);                      // N(0, 1), no gradient
-  Tensor integers(const Shape& shape, std::int64_t below);  // i64, no gradient; never a variant
-  const Variables& leaves() const { return leaves_; }       // in the order of the calls
+  Tensor integers(const Shape& shape, std::int64_t below);  // i64, no gradient
+
+  const Variables& leaves() const { return leaves_; }  // in the order of the calls
+  // For the checker, before the case runs: these are the leaves to hand out instead.
+  void place(Variables leaves) { placed_ = std::move(leaves); }
 
  private:
-  Variable present(const Shape& shape, const std::function<double(std::uint32_t&)>& draw);
-  double unit(std::uint32_t& word);
+  Variable present(const Shape& shape, const std::function<double()>& draw);
+  Variable leaf(const Shape& shape, const std::function<double()>& draw);
+  Tensor values(const Shape& shape, const std::function<double()>& draw);
+  Shape empty_like(const Shape& shape) const;
+  double unit();
+  double gaussian();
 
   std::uint64_t seed_;
   DType dtype_;
@@ -40,6 +47,7 @@ class Samples {
   Variant variant_;
   std::uint64_t drawn_ = 0;
   Variables leaves_;
+  Variables placed_;
 };
 
 // One example of an op: builds its inputs and returns the output (or one of them).
@@ -49,12 +57,17 @@ class Case {
   Case& without(Variant variant, const char* reason);  // opt out of a derived variant
   Case& at_tolerance(double first, double second, const char* reason);
   Case& first_order_only(const char* reason);
+  // On a kink differences mean nothing: the gradients of sum(output) for all leaves, in order, are
+  // these.
+  Case& states(std::vector<double> gradient);
 
   std::string name;
   std::function<Variable(Samples&)> run;
   std::vector<std::pair<Variant, std::string>> excluded;
   double first_bar = 1e-7, second_bar = 1e-6;
   bool second_order = true;
+  std::vector<double> stated;
+  std::string note;  // the reason for a tolerance or an exception
 };
 
 struct NotDifferentiable {};

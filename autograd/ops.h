@@ -39,10 +39,16 @@ Variable gelu(const Variable& x);                            // x Φ(x), exact
 Variable abs(const Variable& x);                             // slope 0 at 0
 Variable clamp(const Variable& x, double low, double high);  // slope 1 inside and on the ends
 Variable gated_tanh(const Variable& f, const Variable& g);   // tanh(f) sigmoid(g)
+// g times the activation's slope where its value is y: what an epilogue's gradient needs.
+Variable activation_slope(const Variable& g, const Variable& y, Activation activation,
+                          double slope);
 
 // Fused likelihood terms, each one formula.
 Variable bernoulli_log_prob(const Variable& x, const Variable& logits);  // x l - softplus(l)
 Variable normal_log_prob(const Variable& x, const Variable& mean, const Variable& log_variance);
+// KL(N(mean, exp log_variance) ‖ N(other…)) an element
+Variable normal_kl(const Variable& mean, const Variable& log_variance, const Variable& other_mean,
+                   const Variable& other_log_variance);
 // KL(N(mean, exp log_variance) ‖ N(0, 1)) an element: ½ (mean² + e^lv - 1 - lv)
 Variable standard_normal_kl(const Variable& mean, const Variable& log_variance);
 // mean + exp(½ log_variance) noise
@@ -55,7 +61,7 @@ Variable sum_to(const Variable& x, const Shape& shape, const kernels::Into& into
 Variable softmax(const Variable& x, int axis);
 Variable log_softmax(const Variable& x, int axis);
 Variable log_sum_exp(const Variable& x, int axis, Keep keep = Keep::no);
-Tensor argmax(const Variable& x, int axis);
+Variable argmax(const Variable& x, int axis);  // i64; has no gradient, and says so in backward
 
 // Products.
 Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into = {});
@@ -64,11 +70,14 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 Activation activation = Activation::none, float slope = 0.2f);
 
 // Views and copies.
-Variable reshape(const Variable& x, const Shape& shape);  // copies where strides forbid a view
+Variable reshape(const Variable& x, const Shape& shape);  // copies where x is not contiguous
 Variable transpose(const Variable& x, int a = -2, int b = -1);
 Variable permute(const Variable& x, const std::vector<int>& axes);
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end,
                std::int64_t step = 1);
+// g where the slice of a tensor of `shape` lay, zero elsewhere: the adjoint of slice.
+Variable unslice(const Variable& g, const Shape& shape, int axis, std::int64_t begin,
+                 std::int64_t step);
 Variable expand(const Variable& x, const Shape& shape);
 Variable squeeze(const Variable& x, int axis);
 Variable unsqueeze(const Variable& x, int axis);
@@ -78,7 +87,9 @@ Variable cast(const Variable& x, DType dtype);
 
 // Rows and elements by index (i64).
 Variable take(const Variable& x, const Tensor& index);  // rows index[i] of axis 0
+Variable scatter_add(const Variable& g, const Tensor& index, std::int64_t rows);  // its adjoint
 Variable pick(const Variable& x, const Tensor& index);  // x [n, classes] → [n]
+Variable place(const Variable& g, const Tensor& index, std::int64_t classes);  // its adjoint
 
 // The value without its history: the one visible way to stop a gradient.
 Variable stop_gradient(const Variable& x);

@@ -128,10 +128,13 @@ class Watch {
   Watch(const Watch&) = delete;
   virtual void value(const char* op, int output, Tensor& value) = 0;
   virtual void gradient(const char* op, int input, Tensor& gradient) = 0;
+  virtual void kink(const Tensor& x);  // the input of an op whose slope jumps at 0
 
  private:
   friend void watch_value(const char* op, int output, Tensor& value);
   friend void watch_gradient(const char* op, int input, Tensor& gradient);
+  friend void watch_kink(const Tensor& x);
+  static void each(Watch* watch, const std::function<void(Watch&)>& tell);
   Watch* outer_;
 };
 
