@@ -1,7 +1,8 @@
 // What a model of the zoo tells the trainer, the evaluator and the command line.
 //
-// A file zoo/models/NAME.cpp defines a class derived from Model and ends in
-//   int main(int argc, char** argv) { return likely::run_model(name_description(), argc, argv); }
+// A file zoo/models/NAME.cpp defines a class derived from Model and the function
+//   ModelDescription NAME_description();
+// from which the build makes the binary NAME.
 // All else (data, loop, checkpoints, resume, grids, metrics, evaluation table, plan, report) is
 // zoo/run's.
 #pragma once
