@@ -1,5 +1,7 @@
 // Pointwise formulas on tensors: the value, all gradients, and the gradient along a direction.
 #pragma once
+#include <array>
+
 #include "kernels/backend.h"
 #include "kernels/formulas.h"
 
@@ -34,5 +36,27 @@ Tensors pointwise_gradients(const FormulaCall& f, const Tensors& x, const Tensor
 // h_i ∂_ij f and ∂S/∂g = Σ_i h_i ∂_i f. Bit j of `wanted` asks for x_j, bit f.inputs for g.
 Tensors pointwise_second(const FormulaCall& f, const Tensors& x, const Tensor& g, const Tensors& h,
                          unsigned wanted);
+
+// What a backend fills: every operand is read at `shape`, whose axes the front has merged as far as
+// the strides allow; results are contiguous.
+struct PointwiseOperand {
+  const void* data = nullptr;  // null: zero everywhere
+  Strides strides;             // in elements
+};
+struct PointwiseProblem {
+  FormulaCall formula;
+  DType dtype;
+  Shape shape;
+  std::array<PointwiseOperand, max_inputs> x, h;
+  PointwiseOperand g;
+  std::array<void*, max_inputs + 1> out;  // null where not wanted
+};
+struct PointwiseBackend {
+  const char* name;
+  void (*value)(const PointwiseProblem& problem);
+  void (*gradients)(const PointwiseProblem& problem);
+  void (*second)(const PointwiseProblem& problem);
+};
+Family<PointwiseBackend>& pointwise_family();
 
 }  // namespace likely::kernels

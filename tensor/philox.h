@@ -3,11 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define LIKELY_HD __host__ __device__ inline
-#else
-#define LIKELY_HD inline
-#endif
+#include "tensor/host_device.h"
 
 namespace likely {
 

@@ -1,0 +1,298 @@
+// Every pointwise formula, once, as a scalar template: evaluated on numbers it gives the value, on
+// dual numbers the gradients. Constants are members, trivially copyable. Formulas are listed below.
+#pragma once
+#include "kernels/dual.h"
+
+namespace likely::kernels {
+
+// ---- Arithmetic
+
+struct Add {
+  static constexpr const char* name = "add";
+  template <class T>
+  LIKELY_HD T operator()(const T& a, const T& b) const {
+    return a + b;
+  }
+};
+struct Subtract {
+  static constexpr const char* name = "subtract";
+  template <class T>
+  LIKELY_HD T operator()(const T& a, const T& b) const {
+    return a - b;
+  }
+};
+struct Multiply {
+  static constexpr const char* name = "multiply";
+  template <class T>
+  LIKELY_HD T operator()(const T& a, const T& b) const {
+    return a * b;
+  }
+};
+struct Divide {
+  static constexpr const char* name = "divide";
+  template <class T>
+  LIKELY_HD T operator()(const T& a, const T& b) const {
+    return a / b;
+  }
+};
+struct Negate {
+  static constexpr const char* name = "negate";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return -x;
+  }
+};
+struct Scale {
+  static constexpr const char* name = "scale";
+  double factor;
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return x * Scalar<T>(factor);
+  }
+};
+struct Shift {
+  static constexpr const char* name = "shift";
+  double term;
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return x + Scalar<T>(term);
+  }
+};
+struct Square {
+  static constexpr const char* name = "square";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return x * x;
+  }
+};
+struct Reciprocal {
+  static constexpr const char* name = "reciprocal";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return Scalar<T>(1) / x;
+  }
+};
+struct Sqrt {
+  static constexpr const char* name = "sqrt";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return sqrt(x);
+  }
+};
+struct Abs {  // slope 0 at 0
+  static constexpr const char* name = "abs";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return abs(x);
+  }
+};
+struct Clamp {  // slope 1 inside and on the ends
+  static constexpr const char* name = "clamp";
+  double low, high;
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    const Scalar<T> a(low), b(high);
+    return where(x < a, T(a), where(x > b, T(b), x));
+  }
+};
+
+// ---- Elementary functions
+
+struct Exp {
+  static constexpr const char* name = "exp";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return exp(x);
+  }
+};
+struct Log {
+  static constexpr const char* name = "log";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return log(x);
+  }
+};
+struct Erf {
+  static constexpr const char* name = "erf";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return erf(x);
+  }
+};
+struct Softplus {  // log(1 + eˣ)
+  static constexpr const char* name = "softplus";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return softplus(x);
+  }
+};
+
+// ---- Activations
+
+struct Tanh {
+  static constexpr const char* name = "tanh";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return tanh(x);
+  }
+};
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return sigmoid(x);
+  }
+};
+struct Relu {  // slope 0 at 0
+  static constexpr const char* name = "relu";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return where(x <= 0, T(0), x);
+  }
+};
+struct LeakyRelu {  // the slope at 0 is `slope`
+  static constexpr const char* name = "leaky_relu";
+  double slope;
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return where(x <= 0, x * Scalar<T>(slope), x);
+  }
+};
+struct Silu {
+  static constexpr const char* name = "silu";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return x * sigmoid(x);
+  }
+};
+struct Gelu {  // x Φ(x)
+  static constexpr const char* name = "gelu";
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return 0.5f * x * (1 + erf(x * Scalar<T>(0.70710678118654752)));
+  }
+};
+struct GatedTanh {  // WaveNet's gate
+  static constexpr const char* name = "gated_tanh";
+  template <class T>
+  LIKELY_HD T operator()(const T& f, const T& g) const {
+    return tanh(f) * sigmoid(g);
+  }
+};
+
+// g times the derivative of an activation, from its value y.
+struct TanhFromOutput {
+  static constexpr const char* name = "tanh_from_output";
+  template <class T>
+  LIKELY_HD T operator()(const T& g, const T& y) const {
+    return g * (1 - y * y);
+  }
+};
+struct SigmoidFromOutput {
+  static constexpr const char* name = "sigmoid_from_output";
+  template <class T>
+  LIKELY_HD T operator()(const T& g, const T& y) const {
+    return g * (y * (1 - y));
+  }
+};
+struct ReluFromOutput {
+  static constexpr const char* name = "relu_from_output";
+  template <class T>
+  LIKELY_HD T operator()(const T& g, const T& y) const {
+    return where(y > 0, g, T(0));
+  }
+};
+struct LeakyReluFromOutput {
+  static constexpr const char* name = "leaky_relu_from_output";
+  double slope;
+  template <class T>
+  LIKELY_HD T operator()(const T& g, const T& y) const {
+    return where(y > 0, g, g * Scalar<T>(slope));
+  }
+};
+
+// ---- Likelihoods; log_variance is the logarithm of the variance
+
+struct BernoulliLogProb {  // log p(x | logits), x in [0, 1]
+  static constexpr const char* name = "bernoulli_log_prob";
+  template <class T>
+  LIKELY_HD T operator()(const T& x, const T& logits) const {
+    return x * logits - softplus(logits);
+  }
+};
+struct NormalLogProb {
+  static constexpr const char* name = "normal_log_prob";
+  template <class T>
+  LIKELY_HD T operator()(const T& x, const T& mean, const T& log_variance) const {
+    const T difference = x - mean;
+    const Scalar<T> log_two_pi(1.8378770664093453);
+    return -0.5f * (log_variance + difference * difference * exp(-log_variance) + log_two_pi);
+  }
+};
+struct StandardNormalKl {  // KL(N(mean, e^log_variance) ‖ N(0, 1))
+  static constexpr const char* name = "standard_normal_kl";
+  template <class T>
+  LIKELY_HD T operator()(const T& mean, const T& log_variance) const {
+    return 0.5f * (mean * mean + exp(log_variance) - 1 - log_variance);
+  }
+};
+struct NormalKl {  // KL(N(mean, e^log_variance) ‖ N(mean2, e^log_variance2))
+  static constexpr const char* name = "normal_kl";
+  template <class T>
+  LIKELY_HD T operator()(const T& mean, const T& log_variance, const T& mean2,
+                         const T& log_variance2) const {
+    const T difference = mean - mean2, log_ratio = log_variance - log_variance2;
+    return 0.5f * (difference * difference * exp(-log_variance2) + exp(log_ratio) - 1 - log_ratio);
+  }
+};
+struct Reparameterise {  // a draw from N(mean, e^log_variance), noise from N(0, 1)
+  static constexpr const char* name = "reparameterise";
+  template <class T>
+  LIKELY_HD T operator()(const T& mean, const T& log_variance, const T& noise) const {
+    return mean + exp(0.5f * log_variance) * noise;
+  }
+};
+
+// ---- The lists: each is compiled as a unit of its own.
+
+template <class... F>
+struct List {};
+
+using Arithmetic = List<Add, Subtract, Multiply, Divide, Negate, Scale, Shift, Square, Reciprocal,
+                        Sqrt, Abs, Clamp>;
+using Functions = List<Exp, Log, Erf, Softplus>;
+using Activations = List<Tanh, Sigmoid, Relu, LeakyRelu, Silu, Gelu, GatedTanh, TanhFromOutput,
+                         SigmoidFromOutput, ReluFromOutput, LeakyReluFromOutput>;
+using Likelihoods =
+    List<BernoulliLogProb, NormalLogProb, StandardNormalKl, NormalKl, Reparameterise>;
+
+template <class... A, class... B, class... C, class... D>
+auto joined(List<A...>, List<B...>, List<C...>, List<D...>) -> List<A..., B..., C..., D...>;
+using Formulas = decltype(joined(Arithmetic{}, Functions{}, Activations{}, Likelihoods{}));
+
+// The place of F in a list, or -1.
+template <class F, class... All>
+constexpr int index_of(List<All...>) {
+  int index = 0;
+  const bool found = ((std::is_same_v<F, All> ? true : (++index, false)) || ...);
+  return found ? index : -1;
+}
+template <class... All>
+constexpr int length(List<All...>) {
+  return sizeof...(All);
+}
+
+// How many tensors a formula reads.
+template <class F>
+constexpr int arity() {
+  if constexpr (std::is_invocable_v<F, float>)
+    return 1;
+  else if constexpr (std::is_invocable_v<F, float, float>)
+    return 2;
+  else if constexpr (std::is_invocable_v<F, float, float, float>)
+    return 3;
+  else
+    return 4;
+}
+
+}  // namespace likely::kernels

@@ -1,0 +1,158 @@
+// Elementary functions for pointwise loops. In float: branch-free polynomials on explicit fma,
+// which vectorise, err by at most 2 ulp, keep NaN, infinities, signed zeros and denormals, and give
+// the same bits on every device. In double: the C library's.
+#pragma once
+#include <cstdint>
+
+#include "tensor/host_device.h"
+
+namespace likely::kernels {
+
+LIKELY_HD float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+LIKELY_HD double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
+
+// a where the condition holds, else b; both are computed.
+LIKELY_HD float where(bool condition, float a, float b) { return condition ? a : b; }
+LIKELY_HD double where(bool condition, double a, double b) { return condition ? a : b; }
+
+LIKELY_HD float abs(float x) { return __builtin_fabsf(x); }
+LIKELY_HD double abs(double x) { return __builtin_fabs(x); }
+LIKELY_HD float sqrt(float x) { return __builtin_sqrtf(x); }
+LIKELY_HD double sqrt(double x) { return __builtin_sqrt(x); }
+
+// c[0] + c[1] x + c[2] x² + … by Horner's rule.
+template <int n>
+LIKELY_HD float polynomial(const float (&c)[n], float x) {
+  float sum = c[n - 1];
+  for (int i = n - 2; i >= 0; --i)
+    sum = multiply_add(sum, x, c[i]);
+  return sum;
+}
+
+LIKELY_HD std::int32_t bits_of(float x) { return __builtin_bit_cast(std::int32_t, x); }
+LIKELY_HD float from_bits(std::int32_t bits) { return __builtin_bit_cast(float, bits); }
+
+// 2^n for -126 ≤ n ≤ 127.
+LIKELY_HD float power_of_two(std::int32_t n) {
+  return from_bits(static_cast<std::int32_t>(static_cast<std::uint32_t>(n + 127) << 23));
+}
+
+struct Rounded {
+  float value;     // the nearest whole number, ties to even
+  std::int32_t n;  // the same as an integer; anything for NaN
+};
+// For |x| < 2^22: adding 1.5 · 2^23 leaves the whole number in the low bits.
+LIKELY_HD Rounded round_to_whole(float x) {
+  const float shifted = x + 0x1.8p23f;
+  return {shifted - 0x1.8p23f, bits_of(shifted) - bits_of(0x1.8p23f)};
+}
+
+// x = n ln 2 + r, |r| ≤ ½ ln 2 and a little; ln 2 in two parts, the first short enough for n · it
+// to be exact.
+struct ExpReduced {
+  std::int32_t n;
+  float r;
+};
+LIKELY_HD ExpReduced reduce_for_exp(float x) {
+  const Rounded whole = round_to_whole(x * 0x1.715476p0f);
+  const float r = multiply_add(whole.value, -0x1.62e4p-1f, x);
+  return {whole.n, multiply_add(whole.value, -0x1.7f7d1cp-20f, r)};
+}
+
+LIKELY_HD float exp(float x) {
+  x = where(x > 89.0f, 89.0f, where(x < -104.0f, -104.0f, x));  // there it is ∞ and 0 already
+  const auto [n, r] = reduce_for_exp(x);
+  constexpr float c[] = {1.0f,           1.0f,           0x1.fffffcp-2f, 0x1.55548ap-3f,
+                         0x1.55584ep-5f, 0x1.123f2ep-7f, 0x1.6ad122p-10f};
+  // In two steps, the first exact, so that results below 2^-126 are rounded once.
+  const std::int32_t half = n >> 1;
+  return polynomial(c, r) * power_of_two(half) * power_of_two(n - half);
+}
+LIKELY_HD double exp(double x) { return __builtin_exp(x); }
+
+// log(1 + f) for |f| ≤ 1/3.
+LIKELY_HD float log1p_reduced(float f) {
+  constexpr float c[] = {-0.5f,           0x1.555556p-2f, -0x1.ffff02p-3f, 0x1.99985ep-3f,
+                         -0x1.559bbp-3f,  0x1.24d7b4p-3f, -0x1.f33578p-4f, 0x1.bb448cp-4f,
+                         -0x1.07ed0cp-3f, 0x1.e00f80p-4f};
+  return multiply_add(f * f, polynomial(c, f), f);
+}
+
+LIKELY_HD float log(float x) {
+  const bool denormal = x < 0x1p-126f;
+  const std::int32_t bits = bits_of(where(denormal, x * 0x1p23f, x));
+  // x = 2^e m with m in [2/3, 4/3).
+  const std::int32_t two_thirds = bits_of(0x1.555556p-1f);
+  const std::int32_t above = (bits - two_thirds) & ~0x7fffff;
+  const float e = static_cast<float>(above >> 23) - where(denormal, 23.0f, 0.0f);
+  const float f = from_bits(bits - above) - 1.0f;
+  const float low = multiply_add(e, -0x1.05c610p-29f, log1p_reduced(f));
+  const float result = multiply_add(e, 0x1.62e43p-1f, low);
+  const float infinity = __builtin_inff();
+  return where(x > 0.0f && x < infinity, result,
+               where(x == 0.0f, -infinity, where(x < 0.0f, __builtin_nanf(""), x)));
+}
+LIKELY_HD double log(double x) { return __builtin_log(x); }
+
+// tanh |x| = m / (m + 2) with m = e^{2|x|} - 1, which keeps small arguments.
+LIKELY_HD float tanh(float x) {
+  const float y = abs(x);
+  const auto [n, r] = reduce_for_exp(where(y > 10.0f, 20.0f, y + y));  // 1 from 9.02 on
+  constexpr float c[] = {0.5f,           0x1.55552ap-3f,  0x1.5555p-5f,
+                         0x1.11594cp-7f, 0x1.6d3068p-10f, 0x1.359076p-13f};
+  const float scale = power_of_two(n);
+  const float m = multiply_add(scale, multiply_add(r * r, polynomial(c, r), r), scale - 1.0f);
+  return __builtin_copysignf(m / (m + 2.0f), x);
+}
+LIKELY_HD double tanh(double x) { return __builtin_tanh(x); }
+
+// 1 / (1 + e^-x), by e^-|x|, which does not overflow.
+template <class T>
+LIKELY_HD T sigmoid_of(T x) {
+  const T e = exp(-abs(x));
+  return where(x < T(0), e, T(1)) / (T(1) + e);
+}
+LIKELY_HD float sigmoid(float x) { return sigmoid_of(x); }
+LIKELY_HD double sigmoid(double x) { return sigmoid_of(x); }
+
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
+LIKELY_HD float softplus(float x) {
+  const float e = exp(-abs(x));
+  const bool large = e > 0x1.555556p-2f;  // 1 + e = 2 (1 + ½ (e - 1))
+  const float f = where(large, 0.5f * (e - 1.0f), e);
+  return where(x < 0.0f, 0.0f, x) + (where(large, 0x1.62e43p-1f, 0.0f) + log1p_reduced(f));
+}
+LIKELY_HD double softplus(double x) {
+  return where(x < 0.0, 0.0, x) + __builtin_log1p(__builtin_exp(-abs(x)));
+}
+
+// x + x p(x²) below 0.95, above it 1 - e^{-q(|x|)}.
+LIKELY_HD float erf(float x) {
+  constexpr float p[] = {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
+                         0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fep-14f};
+  constexpr float q[] = {-0x1.62d9dep-13f, 0x1.212628p+0f, 0x1.444d16p-1f,   0x1.bb45aep-4f,
+                         -0x1.9aed04p-6f,  0x1.1064d8p-8f, -0x1.c4635ep-12f, 0x1.5d83e2p-16f};
+  const float y = abs(x);
+  const float near_zero = multiply_add(x, polynomial(p, x * x), x);
+  const float tail = 1.0f - exp(-polynomial(q, where(y > 4.0f, 4.0f, y)));  // 1 from 3.92 on
+  return where(y < 0.95f, near_zero, __builtin_copysignf(tail, x));
+}
+LIKELY_HD double erf(double x) { return __builtin_erf(x); }
+
+struct SinCos {
+  float sin, cos;
+};
+// Of 2π t, for |t| < 2^20: as accurate for large t as for small, since whole turns drop out
+// exactly.
+LIKELY_HD SinCos sin_cos_turns(float t) {
+  const Rounded quarters = round_to_whole(4.0f * t);
+  const float r = multiply_add(quarters.value, -0.25f, t);  // |r| ≤ 1/8
+  constexpr float s[] = {0x1.921fb6p+2f, -0x1.4abc24p+5f, 0x1.4680a2p+6f, -0x1.3318dep+6f};
+  constexpr float c[] = {1.0f, -0x1.3bd3ccp+4f, 0x1.03c1aep+6f, -0x1.55b146p+6f, 0x1.d47d48p+5f};
+  const float sine = r * polynomial(s, r * r), cosine = polynomial(c, r * r);
+  const bool odd = quarters.n & 1;
+  const float sin = where(odd, cosine, sine), cos = where(odd, sine, cosine);
+  return {where(quarters.n & 2, -sin, sin), where((quarters.n + 1) & 2, -cos, cos)};
+}
+
+}  // namespace likely::kernels
