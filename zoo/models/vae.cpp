@@ -78,18 +78,18 @@ std::vector<Network> Vae::networks() { return {{"vae", network_, options_.optimi
 
 // ----------------------------------------------------------------------------------- the objective
 
+Variable Vae::objective(const Variable& x, const Variable& noise) const {
+  if (noise.rank() == 3)
+    return -mean(importance_bound(importance_weights(*this, encode(x), x, noise).log_weight));
+  const Elbo terms = elbo(*this, x, noise);
+  return (sum(terms.reconstruction) + sum(terms.kl)) / static_cast<double>(x.size(0));
+}
+
 Variable Vae::loss(const Batch& batch, Random& random) {
   const Variable x = kernels::contiguous(batch.images).reshape({-1, image_.numel()});
-  const auto noise = [&](const Shape& shape) -> Variable {
-    return kernels::normal(shape, random.draw("train/noise"), x.dtype());
-  };
-  if (options_.importance_samples > 0) {
-    const Shape shape{x.size(0), options_.importance_samples, options_.latents};
-    return -mean(
-        importance_bound(importance_weights(*this, encode(x), x, noise(shape)).log_weight));
-  }
-  const Elbo terms = elbo(*this, x, noise({x.size(0), options_.latents}));
-  return (sum(terms.reconstruction) + sum(terms.kl)) / static_cast<double>(x.size(0));
+  Shape shape{x.size(0), options_.latents};
+  if (options_.importance_samples > 0) shape = shape.inserted(1, options_.importance_samples);
+  return objective(x, kernels::normal(shape, random.draw("train/noise"), x.dtype()));
 }
 
 // ----------------------------------------------------------------------------------- the

@@ -50,6 +50,10 @@ class Vae : public Model, public LatentVariableModel {
   Variable log_prob_given(const Variable& x, const Variable& z) const override;
   Variable logits(const Variable& z) const;  // [..., latents] → [..., pixels]
 
+  // The mean over the batch of the negative bound: the ELBO's for noise [n, latents], L_k's for
+  // noise [n, k, latents].
+  Variable objective(const Variable& x, const Variable& noise) const;
+
   std::vector<Network> networks() override;
   Variable loss(const Batch& batch, Random& random) override;
   Likelihood likelihood(const Tensor& images, std::int64_t importance_samples, Random& random,
