@@ -1,0 +1,151 @@
+// The table of data sets, and what `data list` and `data verify` say about it.
+#include "zoo/data/catalogue.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tensor/nearest.h"
+#include "zoo/data/generated.h"
+#include "zoo/data/idx.h"
+#include "zoo/data/mnist.h"
+
+namespace likely {
+namespace {
+
+DataSetDescription shapes_description() {
+  return {
+      "shapes",
+      "endless + 10000 + 10000 images of 28x28",
+      "discs, squares, triangles and crosses, 2 % of the pixels flipped; entropy 84.828210 nats",
+      "generated",
+      {},
+      [](const DataOptions& options) {
+        return make_generated("shapes", shapes_mixture(), options);
+      }};
+}
+
+DataSetDescription bars_description(const std::string& name, int n, double entropy) {
+  return {name,
+          fmt::format("endless + 10000 + 10000 images of {0}x{0}", n),
+          fmt::format("bars and stripes; entropy {:.5f} nats", entropy),
+          "generated",
+          {},
+          [name, n](const DataOptions& options) {
+            return make_generated(name, bars_mixture(n), options);
+          }};
+}
+
+}  // namespace
+
+const char* name_of(Binarisation binarisation) {
+  switch (binarisation) {
+    case Binarisation::sampled:
+      return "sampled";
+    case Binarisation::thresholded:
+      return "thresholded";
+    case Binarisation::fixed:
+      return "fixed";
+  }
+  fail("data: {} is none of the binarisations.", static_cast<int>(binarisation));
+}
+
+Binarisation binarisation_of(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto binarisation :
+       {Binarisation::sampled, Binarisation::thresholded, Binarisation::fixed}) {
+    names.push_back(name_of(binarisation));
+    if (name == names.back())
+      return binarisation;
+  }
+  fail<UsageError>("data: there is no binarisation '{}'. Did you mean '{}'? There are {}.", name,
+                   nearest(name, names), fmt::join(names, ", "));
+}
+
+std::filesystem::path default_data_directory() {
+  const char* const directory = std::getenv("LIKELY_DATA");
+  return directory && *directory ? directory : "data";
+}
+
+const std::vector<DataSetDescription>& data_sets() {
+  static const std::vector<DataSetDescription> all = {shapes_description(),
+                                                      bars_description("bars-4", 4, 3.37909),
+                                                      bars_description("bars", 8, 6.23291),
+                                                      bars_description("bars-16", 16, 11.78348),
+                                                      mnist_description(),
+                                                      fashion_mnist_description(),
+                                                      binarized_mnist_description()};
+  return all;
+}
+
+const DataSetDescription& find_data_set(const std::string& name) {
+  std::vector<std::string> names;
+  for (const DataSetDescription& set : data_sets()) {
+    names.push_back(set.name);
+    if (name == set.name)
+      return set;
+  }
+  fail<UsageError>("data: there is no data set '{}'. Did you mean '{}'? There are {}.", name,
+                   nearest(name, names), fmt::join(names, ", "));
+}
+
+std::unique_ptr<DataSet> make_data_set(const std::string& name, const DataOptions& options) {
+  return find_data_set(name).make(options);
+}
+
+std::filesystem::path locate(const DataFile& file, const std::filesystem::path& directory) {
+  for (const char* form : {".gz", ""}) {
+    const std::filesystem::path path = directory / (file.path + form);
+    if (std::filesystem::exists(path))
+      return path;
+  }
+  return {};
+}
+
+bool present(const DataSetDescription& set, const std::filesystem::path& directory) {
+  return std::all_of(set.files.begin(), set.files.end(),
+                     [&](const DataFile& file) { return !locate(file, directory).empty(); });
+}
+
+Verification verify(const DataSetDescription& set, const std::filesystem::path& directory) {
+  Verification result;
+  const auto add = [&](bool holds, std::string line) {
+    result.holds = result.holds && holds;
+    result.lines.push_back(std::move(line));
+  };
+  for (const DataFile& file : set.files) {
+    const std::filesystem::path path = locate(file, directory);
+    if (path.empty()) {
+      add(false, fmt::format("{}.gz: missing", (directory / file.path).string()));
+      continue;
+    }
+    try {
+      const std::string digest = content_sha256(path);
+      add(digest == file.sha256, digest == file.sha256
+                                     ? fmt::format("{}: as published", path.string())
+                                     : fmt::format("{}: content has sha256 {}, as published {}",
+                                                   path.string(), digest, file.sha256));
+    } catch (const DataError& error) {
+      add(false, error.what());
+    }
+  }
+  if (set.files.empty())
+    add(true, fmt::format("{}: generated, no files", set.name));
+  return result;
+}
+
+std::string list_data_sets(const std::filesystem::path& directory) {
+  std::string text;
+  for (const DataSetDescription& set : data_sets()) {
+    const char* const state = set.files.empty()         ? "generated"
+                              : present(set, directory) ? "present"
+                                                        : "missing";
+    text +=
+        fmt::format("{:<16} {:<10} {}\n{:<27} {}\n", set.name, state, set.size, "", set.summary);
+    if (!set.files.empty())
+      text += fmt::format("{:<27} {}\n", "", set.origin);
+  }
+  return text +
+         fmt::format("Files are looked for in {} (--data-dir, LIKELY_DATA).\n", directory.string());
+}
+
+}  // namespace likely

@@ -1,0 +1,71 @@
+// Batches: rows of a split, each image written from its own random words.
+#include "zoo/data/data_set.h"
+
+#include <algorithm>
+
+#include "kernels/parallel.h"
+
+namespace likely {
+
+const char* name_of(Split split) {
+  switch (split) {
+    case Split::train:
+      return "train";
+    case Split::validation:
+      return "validation";
+    case Split::test:
+      return "test";
+  }
+  fail("data: {} is none of the three splits.", static_cast<int>(split));
+}
+
+PhiloxBlock ImageWords::block(std::uint32_t number) const {
+  return philox({{first + number, index, static_cast<std::uint32_t>(state.update), purpose}},
+                static_cast<std::uint32_t>(state.seed),
+                static_cast<std::uint32_t>(state.seed >> 32));
+}
+
+std::string DataSet::split_name(Split split) const { return name_of(split); }
+Tensor DataSet::labels(Split) const { return {}; }
+std::optional<double> DataSet::entropy() const { return std::nullopt; }
+std::optional<std::vector<double>> DataSet::log_prob(const Tensor&) const { return std::nullopt; }
+const TemplateMixture* DataSet::templates() const { return nullptr; }
+
+template <class T>
+Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
+  const auto n = static_cast<std::int64_t>(rows.size()), pixels = image_.numel();
+  for (const std::int64_t row : rows)
+    require(row >= 0 && row < size(split), "data: {} has no row {} in its {} split of {} images.",
+            name_, row, name_of(split), size(split));
+  Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
+  if (result.is_meta())
+    return result;
+  require(split != Split::train || draw.state.defined(),
+          "data: training images of {} need a draw. Pass one of this update.", name_);
+  ImageWords words{{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
+  if (split == Split::train)
+    words = {read_step_state(draw.state), draw.purpose, draw.index};
+  // One block that decides on the whole image, then one word a pixel.
+  const std::int64_t blocks = 1 + (pixels + 3) / 4;
+  T* const values = result.data<T>();
+  kernels::parallel_for(n, 32, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::uint8_t> image(pixels);
+    ImageWords own = words;
+    for (std::int64_t i = begin; i < end; ++i) {
+      own.first = static_cast<std::uint32_t>(rows[i] * blocks);
+      write_image(split, rows[i], own, image.data());
+      std::copy(image.begin(), image.end(), values + i * pixels);
+    }
+  });
+  return result;
+}
+
+Tensor DataSet::batch(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
+  return gather<float>(split, rows, draw);
+}
+
+Tensor DataSet::bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
+  return gather<std::uint8_t>(split, rows, draw);
+}
+
+}  // namespace likely

@@ -1,0 +1,225 @@
+// Sets of 28x28 grey or black and white images that are kept whole as bytes.
+#include "zoo/data/mnist.h"
+
+#include <algorithm>
+#include <array>
+
+#include "zoo/data/idx.h"
+
+namespace likely {
+namespace {
+
+constexpr std::int64_t side = 28, trained = 50000, held_out = 10000;
+constexpr int classes = 10;
+
+struct StoredSplit {
+  Tensor images, labels;  // u8 [n, 28, 28] and [n]; labels may be undefined
+  std::string name;
+  Binarisation binarisation;
+};
+using StoredSplits = std::array<StoredSplit, 3>;  // by Split
+
+class StoredSet final : public DataSet {
+ public:
+  StoredSet(std::string name, StoredSplits splits, const DataOptions& options)
+      : DataSet(std::move(name), {side, side, 1}, options.seed, options.device),
+        splits_(std::move(splits)) {}
+
+  std::int64_t size(Split split) const override { return of(split).images.size(0); }
+  std::string split_name(Split split) const override { return of(split).name; }
+  Tensor labels(Split split) const override { return of(split).labels; }
+
+ private:
+  const StoredSplit& of(Split split) const { return splits_[static_cast<std::size_t>(split)]; }
+
+  void write_image(Split split, std::int64_t row, const ImageWords& words,
+                   std::uint8_t* pixels) const override {
+    constexpr std::int64_t size = side * side;
+    const std::uint8_t* const grey = of(split).images.data<std::uint8_t>() + row * size;
+    switch (of(split).binarisation) {
+      case Binarisation::fixed:
+        std::copy(grey, grey + size, pixels);
+        break;
+      case Binarisation::thresholded:
+        std::transform(grey, grey + size, pixels, [](std::uint8_t v) { return v > 127; });
+        break;
+      case Binarisation::sampled:
+        for (std::int64_t i = 0; i < size; i += 4) {
+          const PhiloxBlock block = words.block(static_cast<std::uint32_t>(1 + i / 4));
+          for (std::int64_t j = 0; j < 4; ++j)  // word / 2^32 < value / 255
+            pixels[i + j] = std::uint64_t{block.word[j]} * 255 < std::uint64_t{grey[i + j]} << 32;
+        }
+        break;
+    }
+  }
+
+  StoredSplits splits_;
+};
+
+std::filesystem::path locate_or_explain(const DataSetDescription& set, const DataFile& file,
+                                        const std::filesystem::path& directory) {
+  std::filesystem::path path = locate(file, directory);
+  if (path.empty()) {
+    std::string files;
+    for (const DataFile& each : set.files)
+      files += fmt::format("\n  {}.gz", (directory / each.path).string());
+    fail<DataError>(
+        "data: {} needs {}.gz, which is not in {}. Put its files there, or name another "
+        "folder with --data-dir or LIKELY_DATA. It is read from{}\n(or the same without "
+        ".gz), from {}",
+        set.name, file.path, directory.string(), files, set.origin);
+  }
+  return path;
+}
+
+void require_shape(const Tensor& tensor, const DataFile& file, const std::filesystem::path& path,
+                   const std::string& set) {
+  require<DataError>(tensor.shape() == file.shape,
+                     "data: {} has the shape {}, that file of {} has {}. Fetch the published file.",
+                     path.string(), tensor.shape(), set, file.shape);
+}
+
+Tensor load(const DataSetDescription& set, const DataFile& file, const DataOptions& options) {
+  if (options.device.kind == Device::meta)
+    return Tensor::empty(file.shape, DType::u8, options.device);
+  const auto path = locate_or_explain(set, file, options.directory);
+  Tensor images = read_idx(path);
+  require_shape(images, file, path, set.name);
+  return images;
+}
+
+LabelledImages load_labelled(const DataSetDescription& set, const DataFile& images,
+                             const DataFile& labels, const DataOptions& options) {
+  if (options.device.kind == Device::meta)
+    return {load(set, images, options), load(set, labels, options)};
+  const auto image_path = locate_or_explain(set, images, options.directory);
+  const auto label_path = locate_or_explain(set, labels, options.directory);
+  LabelledImages result = read_labelled_images(image_path, label_path, classes);
+  require_shape(result.images, images, image_path, set.name);
+  return result;
+}
+
+Tensor load_binary(const DataSetDescription& set, const DataFile& file,
+                   const DataOptions& options) {
+  Tensor images = load(set, file, options);
+  if (images.is_meta())
+    return images;
+  const std::uint8_t* const begin = images.data<std::uint8_t>();
+  const std::uint8_t* const end = begin + images.numel();
+  const std::uint8_t* const grey = std::find_if(begin, end, [](std::uint8_t v) { return v > 1; });
+  require<DataError>(grey == end,
+                     "data: {} holds the value {} in image {}: the pixels of {} are 0 or 1. Fetch "
+                     "the published file.",
+                     locate(file, options.directory).string(), grey == end ? 0 : *grey,
+                     (grey - begin) / (side * side), set.name);
+  return images;
+}
+
+std::unique_ptr<DataSet> make_binarized_mnist(const DataOptions& options) {
+  const DataSetDescription set = binarized_mnist_description();
+  require<UsageError>(options.binarisation.value_or(Binarisation::fixed) == Binarisation::fixed,
+                      "data: binarized-mnist is one fixed draw. Use --data mnist for {} "
+                      "binarisation.",
+                      name_of(*options.binarisation));
+  StoredSplits splits;
+  for (const Split split : {Split::train, Split::validation, Split::test}) {
+    const auto i = static_cast<std::size_t>(split);
+    splits[i] = {load_binary(set, set.files[i], options), {}, name_of(split), Binarisation::fixed};
+  }
+  return std::make_unique<StoredSet>("binarized-mnist, fixed binarisation", splits, options);
+}
+
+std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOptions& options) {
+  const Binarisation how = options.binarisation.value_or(Binarisation::sampled);
+  const bool sampled = how == Binarisation::sampled;
+  const LabelledImages train = load_labelled(set, set.files[0], set.files[1], options);
+  const auto part = [&](Split split, std::int64_t begin, std::int64_t end) -> StoredSplit {
+    return {train.images.slice(0, begin, end), train.labels.slice(0, begin, end), name_of(split),
+            how};
+  };
+  const DataSetDescription published = binarized_mnist_description();
+  const DataFile& published_test = published.files[2];
+  StoredSplit test;
+  if (sampled && set.name == "mnist" && !locate(published_test, options.directory).empty()) {
+    test = {load_binary(published, published_test, options),
+            {},
+            "binarized-mnist test",
+            Binarisation::fixed};
+  } else {
+    LabelledImages all = load_labelled(set, set.files[2], set.files[3], options);
+    test = {all.images, all.labels, name_of(Split::test), how};
+  }
+  const std::string seed = sampled ? fmt::format(" (seed {})", options.seed) : "";
+  return std::make_unique<StoredSet>(
+      fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
+      StoredSplits{part(Split::train, 0, trained),
+                   part(Split::validation, trained, trained + held_out), test},
+      options);
+}
+
+std::vector<DataFile> grey_files(const std::string& folder,
+                                 const std::array<const char*, 4>& sha256) {
+  return {{folder + "/train-images-idx3-ubyte", {60000, side, side}, sha256[0]},
+          {folder + "/train-labels-idx1-ubyte", {60000}, sha256[1]},
+          {folder + "/t10k-images-idx3-ubyte", {held_out, side, side}, sha256[2]},
+          {folder + "/t10k-labels-idx1-ubyte", {held_out}, sha256[3]}};
+}
+
+constexpr const char* sizes = "50000 + 10000 + 10000 images of 28x28";
+
+}  // namespace
+
+DataSetDescription mnist_description() {
+  return {"mnist",
+          sizes,
+          "handwritten digits, binarised: sampled, thresholded or fixed",
+          "LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist, CC BY-SA 3.0",
+          grey_files("mnist", {"ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                               "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                               "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                               "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}),
+          [](const DataOptions& options) {
+            return options.binarisation == Binarisation::fixed
+                       ? make_binarized_mnist(options)
+                       : make_grey(mnist_description(), options);
+          }};
+}
+
+DataSetDescription fashion_mnist_description() {
+  return {"fashion-mnist",
+          sizes,
+          "articles of clothing, binarised: sampled or thresholded",
+          "Zalando SE, https://github.com/zalandoresearch/fashion-mnist, MIT",
+          grey_files("fashion-mnist",
+                     {"c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                      "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                      "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                      "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"}),
+          [](const DataOptions& options) {
+            require<UsageError>(options.binarisation != Binarisation::fixed,
+                                "data: fashion-mnist has no published fixed binarisation. Use "
+                                "sampled or thresholded.");
+            return make_grey(fashion_mnist_description(), options);
+          }};
+}
+
+DataSetDescription binarized_mnist_description() {
+  const std::string stem = "binarized-mnist/binarized_mnist_";
+  return {"binarized-mnist",
+          sizes,
+          "mnist as Salakhutdinov & Murray (2008) drew it once, of black and white pixels",
+          "H. Larochelle, http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist "
+          "(the .amat files, rewritten as IDX), CC BY-SA 3.0",
+          {{stem + "train-images-idx3-ubyte",
+            {trained, side, side},
+            "0eae7dff54784fdce12433da8ed5d8549d4676c91740d78aa0b18fa99a8b96f2"},
+           {stem + "valid-images-idx3-ubyte",
+            {held_out, side, side},
+            "1b017d51bf2733a6cbde62f26dd36be91c88ab4e95f8de9cdafadcb26fe9a852"},
+           {stem + "test-images-idx3-ubyte",
+            {held_out, side, side},
+            "491785121c5ff9ffb073809cd7c755a241b9e04052f1cf2ec7c9608a9346e097"}},
+          make_binarized_mnist};
+}
+
+}  // namespace likely
