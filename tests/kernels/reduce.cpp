@@ -1,0 +1,276 @@
+// Reductions against plain loops in f64, and against the documented tree bit for bit.
+#include "kernels/reduce.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/copy.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa/reduce.h"
+#include "kernels/parallel.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+const float infinity = std::numeric_limits<float>::infinity();
+
+// Values that do not add exactly.
+Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {
+  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) {
+    seed = seed * 1664525u + 1013904223u;
+    value = (seed >> 8) * 0x1p-23 - 0.7;
+  }
+  return cast(Tensor::of(shape, values), dtype);
+}
+
+std::string message(auto f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+// The tree of kernels/cpu/isa/reduce.h, written as its definition.
+float tree(const float* x, std::int64_t n) {
+  if (n > 512) {
+    std::int64_t m = 512;
+    while (2 * m < n)
+      m *= 2;
+    return tree(x, m) + tree(x + m, n - m);
+  }
+  float lane[16];
+  for (int l = 0; l < 16; ++l) {
+    lane[l] = -0.f;
+    for (std::int64_t i = l; i < n; i += 16)
+      lane[l] += x[i];
+  }
+  for (int half = 8; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l)
+      lane[l] += lane[l + half];
+  return lane[0];
+}
+
+// Every axis set of a tensor of rank 3, by a loop over all elements.
+std::vector<double> plainly(Reduction how, const Tensor& x, unsigned reduced) {
+  Strides strides = Shape::filled(3, 0);
+  std::int64_t size = 1, count = 1;
+  for (int i = 2; i >= 0; --i)
+    if (reduced >> i & 1) {
+      count *= x.size(i);
+    } else {
+      strides[i] = size;
+      size *= x.size(i);
+    }
+  std::vector<double> result(static_cast<std::size_t>(size),
+                             how == Reduction::max ? -infinity : 0.0);
+  const std::vector<double> values = to_doubles(x);
+  for (std::int64_t i = 0, at = 0; i < x.size(0); ++i)
+    for (std::int64_t j = 0; j < x.size(1); ++j)
+      for (std::int64_t k = 0; k < x.size(2); ++k, ++at) {
+        double& out = result[i * strides[0] + j * strides[1] + k * strides[2]];
+        out = how == Reduction::max ? std::max(out, values[at]) : out + values[at];
+      }
+  if (how == Reduction::mean)
+    for (double& value : result)
+      value /= static_cast<double>(count);
+  return result;
+}
+
+std::vector<int> axes_of(unsigned set) {
+  std::vector<int> axes;
+  for (int i = 0; i < 3; ++i)
+    if (set >> i & 1)
+      axes.push_back(i - 3);
+  return axes;
+}
+
+}  // namespace
+
+TEST_CASE("reduce: every set of axes, layout and type agrees with plain loops") {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+    for (const Shape& shape : {Shape{3, 35, 7}, Shape{2, 3, 300}, Shape{40, 1, 17}}) {
+      const Tensor x = rough(shape, dtype);
+      for (const Tensor& view : {x, x.transpose(), x.permute({1, 2, 0}), x.slice(2, 1, 6, 2)})
+        for (unsigned set = 1; set < 8; ++set)
+          for (const Reduction how : {Reduction::sum, Reduction::mean, Reduction::max}) {
+            const Tensor y = reduce(how, view, axes_of(set));
+            const auto expected = plainly(how, view, set), got = to_doubles(y);
+            REQUIRE(got.size() == expected.size());
+            const double bar = dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 1e-6 : 4e-3;
+            double worst = 0;
+            for (std::size_t i = 0; i < got.size(); ++i)
+              worst =
+                  std::max(worst, std::abs(got[i] - expected[i]) / (10 + std::abs(expected[i])));
+            CHECK(worst <= bar);
+          }
+    }
+}
+
+TEST_CASE("reduce: sums follow the documented tree, whatever the layout") {
+  for (const std::int64_t n : {1, 5, 16, 17, 100, 512, 513, 1536, 2048, 2049, 5000, 70000}) {
+    const Tensor x = rough({3, n});
+    const float* values = x.data<float>();
+    const std::vector<float> expected{tree(values, n), tree(values + n, n),
+                                      tree(values + 2 * n, n)};
+    CHECK(sum(x, {1}).to_vector<float>() == expected);
+    CHECK(sum(x.transpose(), {0}).to_vector<float>() == expected);
+    const Tensor columns = contiguous(x.transpose());  // [n, 3]
+    CHECK(sum(columns, {0}).to_vector<float>() == expected);
+    const Tensor wide = contiguous(columns.unsqueeze(2).expand({n, 3, 50}));  // 150 columns
+    if (n <= 5000)
+      CHECK(sum(wide, {0}).slice(1, 49, 50).to_vector<float>() == expected);
+  }
+}
+
+TEST_CASE("reduce: threads change no bit") {
+  for (const Shape& shape : {Shape{1000003}, Shape{200001, 3}, Shape{3000, 300}, Shape{7, 90001}}) {
+    const Tensor x = rough(shape);
+    for (const int axis : {0, -1}) {
+      set_threads(1);
+      const auto one = sum(x, {axis}).to_vector<float>();
+      const float all = sum(x).item<float>();
+      set_threads(2);
+      CHECK(sum(x, {axis}).to_vector<float>() == one);
+      CHECK(sum(x).item<float>() == all);
+      CHECK(all == tree(x.data<float>(), x.numel()));
+    }
+  }
+}
+
+TEST_CASE("reduce: instruction sets change no bit") {
+  if (!cpu_has(Isa::v4))
+    return;
+  const Tensor x = rough({4100, 5}), y = rough({4100, 5}, DType::f64),
+               z = rough({4100, 5}, DType::bf16);
+  const auto same = [](const auto& v3, const auto& v4, const auto* from, auto zero) {
+    for (const bool max : {false, true})
+      for (const std::int64_t columns : {1, 3, 5}) {
+        decltype(zero) a[5], b[5];
+        const std::int64_t stride = columns == 1 ? 1 : 5;
+        v3.reduce(max, from, 1, 4100, stride, columns, a);
+        v4.reduce(max, from, 1, 4100, stride, columns, b);
+        CHECK(std::equal(a, a + columns, b));
+      }
+  };
+  same(isa_v3::reduce_table.f32, isa_v4::reduce_table.f32, x.data<float>(), 0.f);
+  same(isa_v3::reduce_table.f64, isa_v4::reduce_table.f64, y.data<double>(), 0.);
+  same(isa_v3::reduce_table.bf16, isa_v4::reduce_table.bf16,
+       reinterpret_cast<const std::uint16_t*>(z.data<bf16>()), 0.f);
+}
+
+TEST_CASE("reduce: the error of a long sum stays at a few roundings") {
+  const std::int64_t n = 1 << 22;
+  const Tensor x = full({n}, 0.1);
+  const double exact = static_cast<double>(n) * static_cast<double>(0.1f);
+  CHECK(std::abs(sum(x).item<double>() - exact) < 1e-6 * exact);  // one by one it is off by 3e-2
+}
+
+TEST_CASE("reduce: NaN wins a maximum, infinities count") {
+  const Tensor x =
+      Tensor::of({3, 2}, std::vector<float>{1, NAN, -infinity, -infinity, infinity, 3});
+  const auto y = reduce(Reduction::max, x, {1}).to_vector<float>();
+  CHECK(std::isnan(y[0]));
+  CHECK(y[1] == -infinity);
+  CHECK(y[2] == infinity);
+  const auto columns = reduce(Reduction::max, x, {0}).to_vector<float>();
+  CHECK(columns[0] == infinity);
+  CHECK(std::isnan(columns[1]));
+  Tensor late = full({5000}, 1);
+  fill(late.slice(0, 3000, 3001), NAN);
+  CHECK(std::isnan(reduce(Reduction::max, late).item<float>()));
+}
+
+TEST_CASE("reduce: of no elements the sum is 0, the mean is NaN, a maximum throws") {
+  const Tensor none = zeros({2, 0, 3});
+  CHECK(sum(none, {1}).to_vector<float>() == std::vector<float>(6, 0));
+  CHECK(std::isnan(reduce(Reduction::mean, none).item<float>()));
+  CHECK(reduce(Reduction::max, none, {0}).shape() == Shape{0, 3});
+  CHECK(message([&] { reduce(Reduction::max, none, {1}); }) ==
+        "max: there is no largest of no elements: the shape is [2, 0, 3].");
+}
+
+TEST_CASE("reduce: shapes with and without the reduced axes") {
+  const Tensor x = rough({2, 3, 4});
+  CHECK(sum(x).shape() == Shape{});
+  CHECK(sum(x, {}, Keep::yes).shape() == Shape{1, 1, 1});
+  CHECK(sum(x, {1}).shape() == Shape{2, 4});
+  CHECK(sum(x, {-3, 2}, Keep::yes).shape() == Shape{1, 3, 1});
+  CHECK(sum(Tensor::scalar(2.f)).item<float>() == 2.f);
+}
+
+TEST_CASE("reduce: writes or adds into a given tensor, with gaps or without") {
+  const Tensor x = full({4, 3}, 2);
+  Tensor flat = full({6}, 1);
+  sum(x, {0}, Keep::no, {flat.slice(0, 3, 6), true});
+  CHECK(flat.to_vector<float>() == std::vector<float>{1, 1, 1, 9, 9, 9});
+  sum(x, {0}, Keep::no, {flat.slice(0, 0, 6, 2), false});
+  CHECK(flat.to_vector<float>() == std::vector<float>{8, 1, 8, 9, 8, 9});
+  sum(x, {0}, Keep::no, {flat.slice(0, 1, 6, 2), true});
+  CHECK(flat.to_vector<float>() == std::vector<float>{8, 9, 8, 17, 8, 17});
+  CHECK(message([&] {
+          sum(x, {1}, Keep::no, {flat, false});
+        }) == "sum: the given result is [6] f32 on cpu, needed is [4] f32 on cpu.");
+}
+
+TEST_CASE("sum_to: undoes a broadcast") {
+  const Tensor x = rough({2, 3, 4});
+  CHECK(to_doubles(sum_to(x, {3, 1})) == to_doubles(sum(x, {0, 2})));
+  CHECK(sum_to(x, {3, 1}).shape() == Shape{3, 1});
+  CHECK(sum_to(x, {2, 3, 4}).same_view(x));
+  CHECK(sum_to(rough({1, 3}), {3}).shape() == Shape{3});
+  CHECK(sum_to(x, {}).item<float>() == sum(x).item<float>());
+  Tensor out = full({3, 1}, 1);
+  sum_to(full({2, 3, 4}, 1), {3, 1}, {out, true});
+  CHECK(to_doubles(out) == std::vector<double>{9, 9, 9});
+  sum_to(full({3, 1}, 1), {3, 1}, {out, true});
+  CHECK(to_doubles(out) == std::vector<double>{10, 10, 10});
+  CHECK(message([&] {
+          sum_to(x, {2, 4});
+        }) ==
+        "sum_to: shapes do not broadcast: [2, 4] and [2, 3, 4]. Counted from the right, extents "
+        "must be equal or 1.");
+  CHECK(message([&] {
+          sum_to(zeros({1, 3}), {2, 3});
+        }) == "sum_to: [2, 3] does not stretch to [1, 3], so that has no sum over it.");
+}
+
+TEST_CASE("argmax: the first of the largest, NaN before all") {
+  const Tensor x =
+      Tensor::of({3, 4}, std::vector<float>{1, 5, 5, 2,      //
+                                            3, NAN, 9, NAN,  //
+                                            -infinity, -infinity, -infinity, -infinity});
+  CHECK(argmax(x, 1).to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 1, 0});
+  CHECK(argmax(x, 0).to_vector<std::int64_t>() == std::vector<std::int64_t>{1, 1, 1, 1});
+  CHECK(argmax(contiguous(x.transpose()), -2).to_vector<std::int64_t>() ==
+        std::vector<std::int64_t>{1, 1, 0});
+  CHECK(argmax(cast(x, DType::bf16), 1).to_vector<std::int64_t>() ==
+        std::vector<std::int64_t>{1, 1, 0});
+}
+
+TEST_CASE("reduce: on meta a sum over apart axes allocates what the CPU would") {
+  const Tensor x = Tensor::empty({4, 5, 6}, DType::f32, Device::meta);
+  const LaunchLog log;
+  CHECK(sum(x, {0, 2}).shape() == Shape{5});
+  REQUIRE(log.launches().size() == 2);  // the copy, then the sum
+  CHECK(std::string(log.launches()[1].kernel) == "sum");
+  CHECK(log.launches()[1].bytes == 4 * (120 + 5));
+}
+
+TEST_CASE("reduce: errors say what does not fit") {
+  CHECK(message([] {
+          sum(zeros({2, 3}), {2});
+        }) == "sum: there is no axis 2 in [2, 3]. Axes run from -2 to 1.");
+  CHECK(message([] { sum(zeros({2, 3}), {0, -2}); }) == "sum: axis -2 is named twice.");
+  CHECK(message([] { sum(zeros({2}, DType::i64)); }) ==
+        "sum: i64 is not reduced: only floating-point types are. Use cast() first.");
+  CHECK(message([] {
+          argmax(zeros({2, 0}), 1);
+        }) == "argmax: there is no largest of no elements: the shape is [2, 0].");
+}
