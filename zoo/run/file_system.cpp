@@ -1,0 +1,164 @@
+#include "zoo/run/file_system.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+namespace likely {
+
+int FileSystem::create(const std::string& path) {
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+}
+
+int FileSystem::append(const std::string& path) {
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+int FileSystem::open_folder(const std::string& path) {
+  return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+ssize_t FileSystem::write(int file, const void* data, std::size_t bytes) {
+  return ::write(file, data, bytes);
+}
+
+int FileSystem::sync(int file) { return ::fsync(file); }
+
+int FileSystem::truncate(int file, std::int64_t bytes) { return ::ftruncate(file, bytes); }
+
+int FileSystem::close(int file) { return ::close(file); }
+
+int FileSystem::make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0755) == 0)
+    return 0;
+  if (errno != EEXIST)
+    return -1;
+  return std::filesystem::is_directory(path) ? 0 : (errno = ENOTDIR, -1);
+}
+
+int FileSystem::rename(const std::string& from, const std::string& to) {
+  return ::rename(from.c_str(), to.c_str());
+}
+
+int FileSystem::link(const std::string& target, const std::string& path) {
+  return ::symlink(target.c_str(), path.c_str());
+}
+
+int FileSystem::remove(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error)
+    errno = error.value();
+  return error ? -1 : 0;
+}
+
+std::int64_t FileSystem::free_bytes(const std::string& path) {
+  struct statvfs disk;
+  if (::statvfs(path.c_str(), &disk) != 0)
+    return -1;
+  return static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
+}
+
+FileSystem& real_file_system() {
+  static FileSystem files;
+  return files;
+}
+
+void fail_to_save(const std::string& what) {
+  fail<SaveError>("save: cannot {}: {}.", what, std::strerror(errno));
+}
+
+OutputFile::OutputFile(FileSystem& files, std::string path)
+    : files_(files), path_(std::move(path)), file_(files.create(path_)) {
+  if (file_ < 0)
+    fail_to_save("create " + path_);
+}
+
+OutputFile::~OutputFile() {
+  if (file_ >= 0)
+    files_.close(file_);
+}
+
+void OutputFile::write(const void* data, std::size_t bytes) {
+  auto* next = static_cast<const unsigned char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = files_.write(file_, next, bytes);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      fail_to_save("write " + path_);
+    const auto count = static_cast<std::size_t>(written);
+    crc32_ = static_cast<std::uint32_t>(::crc32_z(crc32_, next, count));
+    bytes_ += written;
+    next += count;
+    bytes -= count;
+  }
+}
+
+// After a failed fsync the kernel may have dropped the pages and forgotten it: the file is given up
+// and never synced again.
+void OutputFile::finish() {
+  if (files_.sync(file_) != 0)
+    fail_to_save("sync " + path_);
+  const int file = std::exchange(file_, -1);
+  if (files_.close(file) != 0)
+    fail_to_save("close " + path_);
+}
+
+void sync_folder(FileSystem& files, const std::string& folder) {
+  const int handle = files.open_folder(folder);
+  if (handle < 0)
+    fail_to_save("open " + folder);
+  const int synced = files.sync(handle);
+  const int reason = errno;
+  const int closed = files.close(handle);
+  if (synced != 0)
+    errno = reason;
+  if (synced != 0 || closed != 0)
+    fail_to_save("sync " + folder);
+}
+
+void replace_file(FileSystem& files, const std::string& path, std::string_view content) {
+  const std::string partial = path + ".partial";
+  OutputFile file(files, partial);
+  file.write(content);
+  file.finish();
+  if (files.rename(partial, path) != 0)
+    fail_to_save("rename " + partial + " to " + path);
+  const auto folder = std::filesystem::path(path).parent_path();
+  sync_folder(files, folder.empty() ? "." : folder.string());
+}
+
+std::string read_file(const std::string& path, std::int64_t most) {
+  const auto cannot = [&] {
+    fail<DataError>("read: cannot read {}: {}.", path, std::strerror(errno));
+  };
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (!file)
+    cannot();
+  std::string content;
+  char block[1 << 16];
+  std::size_t count = 0;
+  while ((count = std::fread(block, 1, sizeof block, file)) > 0 &&
+         static_cast<std::int64_t>(content.size() + count) <= most)
+    content.append(block, count);
+  const bool broken = std::ferror(file);
+  const int reason = errno;
+  std::fclose(file);
+  errno = reason;
+  if (broken)
+    cannot();
+  require<DataError>(count == 0, "read: {} is longer than {} bytes.", path, most);
+  return content;
+}
+
+}  // namespace likely

@@ -1,0 +1,121 @@
+#include "zoo/run/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "zoo/run/nearest_word.h"
+
+namespace likely {
+namespace {
+
+const std::vector<std::string> preset_names{"quick", "small", "paper"};
+
+template <class T>
+bool reads_as(const std::string& text, T& value) {
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc{} && stopped == end;
+}
+
+// The value in the type of the setting.
+Value converted(const Setting& setting, const Value& value, const std::string& from) {
+  const std::string text = to_string(value);
+  if (std::holds_alternative<std::int64_t>(setting.quick)) {
+    std::int64_t whole = 0;
+    require<UsageError>(reads_as(text, whole), "{}: {} is a whole number: got \"{}\".", from,
+                        setting.name, text);
+    return whole;
+  }
+  if (std::holds_alternative<double>(setting.quick)) {
+    double number = 0;
+    require<UsageError>(reads_as(text, number) && std::isfinite(number),
+                        "{}: {} is a number: got \"{}\".", from, setting.name, text);
+    return number;
+  }
+  return text;
+}
+
+void check(const Setting& setting, const Value& value, const std::string& from) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    const auto& words = setting.words;
+    require<UsageError>(words.empty() || std::count(words.begin(), words.end(), *text),
+                        "{}: {} cannot be \"{}\". {}", from, setting.name, *text,
+                        suggestion(*text, words));
+    return;
+  }
+  const double number = std::holds_alternative<double>(value)
+                            ? std::get<double>(value)
+                            : static_cast<double>(std::get<std::int64_t>(value));
+  require<UsageError>(number >= setting.lowest, "{}: {} must be at least {}: got {}.", from,
+                      setting.name, setting.lowest, to_string(value));
+}
+
+}  // namespace
+
+const char* name_of(Preset preset) { return preset_names[static_cast<int>(preset)].c_str(); }
+
+Preset preset_named(const std::string& name) {
+  const auto found = std::find(preset_names.begin(), preset_names.end(), name);
+  require<UsageError>(found != preset_names.end(), "preset: unknown preset \"{}\". {}", name,
+                      suggestion(name, preset_names));
+  return static_cast<Preset>(found - preset_names.begin());
+}
+
+Setting fixed_setting(const std::string& name, const std::string& help, Value value,
+                      std::vector<std::string> words) {
+  return {name, help, value, value, value, std::move(words)};
+}
+
+Settings::Settings(std::vector<Setting> declared, Preset preset) {
+  for (Setting& setting : declared) {
+    const Value& value = preset == Preset::quick   ? setting.quick
+                         : preset == Preset::small ? setting.small
+                                                   : setting.paper;
+    entries_.push_back({setting, value});
+  }
+}
+
+std::int64_t Settings::integer(const std::string& name) const {
+  return std::get<std::int64_t>(at(name).value);
+}
+
+double Settings::number(const std::string& name) const { return std::get<double>(at(name).value); }
+
+const std::string& Settings::text(const std::string& name) const {
+  return std::get<std::string>(at(name).value);
+}
+
+void Settings::set(const std::string& name, const Value& value, const std::string& from) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.setting.name == name; });
+  require<UsageError>(found != entries_.end(), "{}: unknown setting \"{}\". {}", from, name,
+                      suggestion(name, names()));
+  const Value wanted = converted(found->setting, value, from);
+  check(found->setting, wanted, from);
+  found->value = wanted;
+}
+
+std::vector<std::string> Settings::names() const {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries_)
+    names.push_back(entry.setting.name);
+  return names;
+}
+
+const Settings::Entry& Settings::at(const std::string& name) const {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.setting.name == name; });
+  require(found != entries_.end(), "settings: no setting is called \"{}\". Declare it.", name);
+  return *found;
+}
+
+std::string to_string(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value))
+    return *text;
+  if (const auto* whole = std::get_if<std::int64_t>(&value))
+    return fmt::format("{}", *whole);
+  return fmt::format("{}", std::get<double>(value));
+}
+
+}  // namespace likely
