@@ -137,6 +137,9 @@ Tensor concatenate(const Tensors& parts, int axis) {
   return out;
 }
 
-std::vector<double> to_doubles(const Tensor& x) { return cast(x, DType::f64).to_vector<double>(); }
+std::vector<double> to_doubles(const Tensor& x) {
+  const Tensor wide = cast(x, DType::f64);
+  return x.is_meta() ? std::vector<double>(wide.numel()) : wide.to_vector<double>();
+}
 
 }  // namespace likely::kernels

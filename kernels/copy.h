@@ -15,8 +15,9 @@ inline Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device 
   return full(shape, 0, dtype, device);
 }
 Tensor concatenate(const Tensors& parts, int axis);
-std::vector<double> to_doubles(
-    const Tensor& x);  // any floating-point type and strides, in row-major order
+// Any floating-point type and strides, in row-major order. Zeros on meta, where there is nothing to
+// read: so that an evaluation, too, can be planned.
+std::vector<double> to_doubles(const Tensor& x);
 
 struct CopyProblem {
   Shape shape;

@@ -1,0 +1,121 @@
+#include "zoo/run/metrics.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace likely {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The object on a line, or a discarded one.
+Json parsed(const std::string& line) {
+  Json object = Json::parse(line, nullptr, false);
+  if (object.is_object() && object.contains("step") && object["step"].is_number_integer())
+    return object;
+  return Json(Json::value_t::discarded);
+}
+
+// The length of the whole lines up to the one of `step`.
+std::int64_t bytes_through(const std::string& text, std::int64_t step) {
+  std::size_t begin = 0, end = 0;
+  while ((end = text.find('\n', begin)) != std::string::npos) {
+    const Json object = parsed(text.substr(begin, end - begin));
+    if (object.is_discarded() || object["step"].get<std::int64_t>() > step)
+      break;
+    begin = end + 1;
+  }
+  return static_cast<std::int64_t>(begin);
+}
+
+// Closes what it opened, whatever happens.
+class AppendedFile {
+ public:
+  AppendedFile(FileSystem& files, const std::string& path)
+      : files_(files), path_(path), file_(files.append(path)) {
+    if (file_ < 0)
+      fail_to_save("open " + path);
+  }
+  AppendedFile(const AppendedFile&) = delete;
+  ~AppendedFile() {
+    if (file_ >= 0)
+      files_.close(file_);
+  }
+  void write(const std::string& text) {
+    for (std::size_t done = 0; done < text.size();) {
+      const ssize_t count = files_.write(file_, text.data() + done, text.size() - done);
+      if (count < 0 && errno == EINTR)
+        continue;
+      if (count <= 0)
+        fail_to_save("write " + path_);
+      done += static_cast<std::size_t>(count);
+    }
+    if (files_.sync(file_) != 0)
+      fail_to_save("sync " + path_);
+  }
+  void truncate(std::int64_t bytes) {
+    if (files_.truncate(file_, bytes) != 0)
+      fail_to_save("shorten " + path_);
+  }
+  void close() {
+    if (files_.close(std::exchange(file_, -1)) != 0)
+      fail_to_save("close " + path_);
+  }
+
+ private:
+  FileSystem& files_;
+  const std::string& path_;
+  int file_;
+};
+
+}  // namespace
+
+Metrics::Metrics(std::string path, std::int64_t step, FileSystem& files)
+    : path_(std::move(path)), files_(files) {
+  if (!std::filesystem::exists(path_))
+    return;
+  written_ = bytes_through(read_file(path_), step);
+  AppendedFile file(files_, path_);
+  file.truncate(written_);
+  file.close();
+}
+
+void Metrics::add(std::int64_t step, const Values& values) {
+  pending_ += fmt::format("{{\"step\":{}", step);
+  for (const auto& [name, value] : values)
+    pending_ += std::isfinite(value) ? fmt::format(",\"{}\":{}", name, value)
+                                     : fmt::format(",\"{}\":null", name);
+  pending_ += "}\n";
+}
+
+void Metrics::flush() {
+  if (pending_.empty())
+    return;
+  AppendedFile file(files_, path_);
+  file.truncate(written_);  // what a failed attempt may have left
+  file.write(pending_);
+  file.close();
+  written_ += static_cast<std::int64_t>(pending_.size());
+  pending_.clear();
+}
+
+std::vector<Metrics::Values> read_metrics(const std::string& path) {
+  std::vector<Metrics::Values> lines;
+  std::istringstream text(read_file(path));
+  for (std::string line; std::getline(text, line);) {
+    const Json object = parsed(line);
+    if (object.is_discarded())
+      continue;
+    Metrics::Values& values = lines.emplace_back();
+    for (const auto& [name, value] : object.items())
+      if (value.is_number())
+        values.emplace_back(name, value.get<double>());
+  }
+  return lines;
+}
+
+}  // namespace likely

@@ -1,0 +1,32 @@
+// Metrics: one JSON object a line in metrics.jsonl, never twice for a step.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "zoo/run/file_system.h"
+
+namespace likely {
+
+class Metrics {
+ public:
+  using Values = std::vector<std::pair<std::string, double>>;
+
+  // Goes on after the line of `step`; lines of later steps, written before a stop, are cut off.
+  Metrics(std::string path, std::int64_t step, FileSystem& files = real_file_system());
+
+  void add(std::int64_t step, const Values& values);  // kept in memory until flush
+  bool due() const { return pending_.size() > 1 << 16; }
+  // Throws SaveError and keeps the lines, to be tried again, where they cannot be written whole.
+  void flush();
+
+ private:
+  std::string path_, pending_;
+  std::int64_t written_ = 0;  // bytes of whole lines in the file
+  FileSystem& files_;
+};
+
+// All lines that parse, each as names and numbers in their order; "step" is the first.
+std::vector<Metrics::Values> read_metrics(const std::string& path);
+
+}  // namespace likely

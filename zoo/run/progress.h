@@ -1,0 +1,61 @@
+// Progress: one redrawn line on a terminal, else a plain line now and then.
+#pragma once
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+namespace likely {
+
+enum class Verbosity { quiet, normal, verbose };
+
+// How a stream is written to: redrawing needs a terminal and no CI. Colours are never used.
+struct Terminal {
+  std::FILE* file = stderr;
+  bool redraws = false;
+  static Terminal of(std::FILE* file);
+};
+
+// What stays the same from line to line.
+struct ProgressPlan {
+  std::int64_t steps = 0;           // of the whole run
+  std::int64_t steps_an_epoch = 0;  // 0: the data is endless
+  std::int64_t images_a_step = 0;
+  double flops_a_step = 0;  // of products and convolutions
+  double peak_flops = 0;    // a second; 0: not known
+};
+
+// What a line says beside place and time.
+struct ProgressValues {
+  double loss = 0, rate = 0;
+  std::optional<double> nats, gap;  // of the last evaluation
+};
+
+class Progress {
+ public:
+  using Clock = std::chrono::steady_clock;
+  Progress(Terminal terminal, Verbosity verbosity, const ProgressPlan& plan, std::int64_t begin,
+           Clock::time_point now);
+
+  void step(std::int64_t step, const ProgressValues& values, Clock::time_point now);
+  // A line of its own, above the redrawn one; Verbosity::verbose lines only with -v.
+  void say(const std::string& text, Verbosity from = Verbosity::normal);
+  void finish();  // ends the redrawn line
+  // "epoch 3/20  41 %|####2     | 192/469 [00:03<00:05, 61.2 it/s]  loss 91.2 …"
+  std::string line(const ProgressValues& values, Clock::time_point now) const;
+
+ private:
+  Terminal terminal_;
+  Verbosity verbosity_;
+  ProgressPlan plan_;
+  std::int64_t begin_, step_, drawn_step_;
+  Clock::time_point began_, drawn_;
+  double rate_ = 0;  // steps a second, smoothed
+  std::size_t width_ = 0;
+};
+
+std::string clock_text(double seconds);  // "00:05", "1:02:03"
+std::string scaled(double value);        // "7.8k", "1.2M", "912"
+std::string bytes_text(double bytes);    // "12.3 MB"
+
+}  // namespace likely

@@ -1,0 +1,40 @@
+// RunDirectory: where the files of a run lie.
+#pragma once
+#include <string>
+
+#include "zoo/run/configuration.h"
+#include "zoo/run/file_system.h"
+
+namespace likely {
+
+class RunDirectory {
+ public:
+  // Makes the folder; UsageError where something is in it already.
+  static RunDirectory create(const std::string& path, const Configuration& configuration,
+                             FileSystem& files = real_file_system());
+  // UsageError where `path` holds no run.
+  static RunDirectory open(const std::string& path);
+  // "runs/vae-shapes-quick-20260102-030405", not there yet.
+  static std::string fresh_name(const Configuration& configuration);
+
+  const std::string& path() const { return path_; }
+  std::string configuration() const { return path_ + "/config.toml"; }
+  std::string environment() const { return path_ + "/environment.json"; }
+  std::string metrics() const { return path_ + "/metrics.jsonl"; }
+  std::string evaluation() const { return path_ + "/evaluation.json"; }
+  std::string report() const { return path_ + "/report.html"; }
+  std::string checkpoints() const { return path_ + "/checkpoints"; }
+  std::string samples() const { return path_ + "/samples"; }
+  // "samples/step-000500.png", "samples/reconstructions-000500.png"
+  std::string picture(const std::string& kind, std::int64_t step) const;
+
+  // The configuration as config.toml has it, with `changes` of the command line.
+  Configuration read_configuration(const ModelDescription& description,
+                                   const GivenSettings& changes = {}) const;
+
+ private:
+  explicit RunDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+}  // namespace likely

@@ -1,0 +1,221 @@
+#include "zoo/run/trainer.h"
+
+#include <algorithm>
+
+#include "kernels/copy.h"
+#include "kernels/random.h"
+
+namespace likely {
+namespace {
+
+StepState first_state(std::uint64_t seed) {
+  StepState state;
+  state.seed = seed;
+  return state;
+}
+
+}  // namespace
+
+Tensor Model::step(StepContext& context) {
+  return context.update(0, [&](Random& random) { return loss(context.next_batch(), random); });
+}
+
+Likelihood Model::likelihood(const Tensor&, std::int64_t, Random&,
+                             const std::function<void(std::int64_t)>&) {
+  return {};
+}
+
+Tensor Model::reconstruct(const Tensor&, Random&) { return {}; }
+
+Random random_for(Occasion occasion, std::uint64_t seed, Device device) {
+  StepState state = first_state(seed);
+  state.update = static_cast<std::uint32_t>(occasion);
+  return Random(make_step_state(state, device));
+}
+
+Trainer::Trainer(const ModelDescription& description, const Configuration& configuration,
+                 const DataSet& data, Device device)
+    : configuration_(configuration),
+      data_(data),
+      device_(device),
+      model_(description.make(configuration.settings, {configuration.data(), data.image()})),
+      schedule_(schedule_named(configuration.settings.text("schedule"))),
+      state_(make_step_state(first_state(configuration.seed()), device)),
+      data_state_(make_step_state(first_state(configuration.seed()), device)),
+      random_(state_) {
+  const std::vector<Network> networks = model_->networks();
+  for (const Network& network : networks) {
+    network.module.to(device);
+    network.module.initialise(configuration.seed(), networks.size() > 1 ? network.name : "");
+    auto parameters =
+        std::make_unique<Parameters>(network.module, Parameters::Filter{}, network.grouping);
+    auto optimiser = std::make_unique<Optimiser>(*parameters, network.optimiser);
+    networks_.push_back({network, std::move(parameters), std::move(optimiser)});
+  }
+}
+
+Tensor Trainer::turn() {
+  StepState now = read_step_state(state_);
+  now.rate = static_cast<float>(configuration_.settings.number("rate") *
+                                schedule_(step_, configuration_.settings.integer("steps")));
+  write_step_state(state_, now);
+  const Tensor loss = model_->step(*this);
+  ++step_;
+  return loss;
+}
+
+std::int64_t Trainer::batches_an_epoch() const {
+  const std::int64_t size = data_.size(Split::train);
+  const std::int64_t batch = configuration_.settings.integer("batch");
+  return size == DataSet::endless ? 0 : (size + batch - 1) / batch;
+}
+
+// Which images: a new permutation each epoch, keyed by seed and epoch, its short last batch kept.
+// An endless set gives rows in order.
+Batch Trainer::next_batch() {
+  const std::int64_t size = data_.size(Split::train);
+  const std::int64_t batch = configuration_.settings.integer("batch");
+  const std::int64_t an_epoch = batches_an_epoch();
+  StepState now = first_state(configuration_.seed());
+  std::vector<std::int64_t> rows;
+  if (an_epoch == 0) {
+    for (std::int64_t i = 0; i < batch; ++i)
+      rows.push_back(batches_ * batch + i);
+  } else {
+    const std::int64_t epoch = batches_ / an_epoch, begin = batches_ % an_epoch * batch;
+    if (epoch != order_epoch_) {
+      now.update = static_cast<std::uint64_t>(epoch);
+      write_step_state(data_state_, now);
+      const Tensor order = kernels::permutation(size, {data_state_, purpose_hash("shuffle"), 0});
+      order_ = order.is_meta() ? std::vector<std::int64_t>(size) : order.to_vector<std::int64_t>();
+      order_epoch_ = epoch;
+    }
+    rows.assign(order_.begin() + begin, order_.begin() + std::min(begin + batch, size));
+  }
+  now.update = static_cast<std::uint64_t>(batches_++);
+  write_step_state(data_state_, now);
+  return {data_.batch(Split::train, rows, {data_state_, purpose_hash("train/images"), 0})};
+}
+
+Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&)>& loss) {
+  Optimiser& optimiser = *networks_.at(network).optimiser;
+  const StepState before = read_step_state(state_);
+  const std::int64_t batches = batches_;
+  const auto run = [&] {
+    random_.begin_update();
+    return optimiser.update(state_, [&](int) { return loss(random_); });
+  };
+  const Tensor result = run();
+  if (!state_.is_meta() && last_update().non_finite)
+    explain_divergence(before, batches, run);
+  return result;
+}
+
+// The guard kept the parameters as they were, so the same update can be run once more, with a look
+// at every value.
+void Trainer::explain_divergence(const StepState& before, std::int64_t batches,
+                                 const std::function<void()>& again) {
+  std::string found = "its loss or the norm of its gradient is not finite, though every value is";
+  write_step_state(state_, before);
+  batches_ = batches;
+  try {
+    const FiniteCheck check;
+    again();
+  } catch (const Diverged& diverged) {
+    found = diverged.what();
+    found.erase(found.find_last_not_of('.') + 1);
+  }
+  fail<Diverged>(
+      "train: step {} diverged: {}. The parameters are as before this update. Lower --rate, or "
+      "look at the data.",
+      step_ + 1, found);
+}
+
+std::string Trainer::named(const Trained& trained, const std::string& name) const {
+  return networks_.size() > 1 ? trained.network.name + "." + name : name;
+}
+
+Checkpoint Trainer::checkpoint() const {
+  Checkpoint result;
+  result.step = step_;
+  result.hash = configuration_.hash();
+  result.facts = {{"batches", fmt::format("{}", batches_)},
+                  {"model", configuration_.model},
+                  {"data", data_.name()},
+                  {"seed", fmt::format("{}", configuration_.seed())},
+                  {"kernels", kernels::chosen_kernels()}};
+  for (const Trained& trained : networks_) {
+    for (const auto& [name, tensor] : trained.optimiser->tensors()) {
+      if (name.starts_with("model/"))
+        result.model.emplace_back(named(trained, name.substr(6)), tensor);
+      else if (name.starts_with("average/"))
+        result.average.emplace_back(named(trained, name.substr(8)), tensor);
+      else
+        result.state.emplace_back(trained.network.name + "/" + name, tensor);
+    }
+    for (const auto& [name, buffer] : trained.network.module.buffers())
+      result.model.emplace_back(named(trained, name), buffer.value());
+  }
+  result.state.emplace_back("step_state", state_);
+  return result;
+}
+
+namespace {
+
+void copy_named(const char* file, const Checkpoint::Tensors& from, const Checkpoint::Tensors& to) {
+  require<DataError>(from.size() == to.size(),
+                     "resume: {} holds {} tensors and the model has {}. The checkpoint is of "
+                     "another configuration.",
+                     file, from.size(), to.size());
+  for (const auto& [name, tensor] : to) {
+    const auto found = std::find_if(from.begin(), from.end(),
+                                    [&](const auto& entry) { return entry.first == name; });
+    require<DataError>(found != from.end(), "resume: {} has no tensor named {}.", file, name);
+    require<DataError>(
+        found->second.shape() == tensor.shape() && found->second.dtype() == tensor.dtype(),
+        "resume: {} of {} is {} {} and the model needs {} {}.", name, file, found->second.dtype(),
+        found->second.shape(), tensor.dtype(), tensor.shape());
+    kernels::copy_into(tensor, found->second.to(tensor.device()));
+  }
+}
+
+}  // namespace
+
+void Trainer::restore(const Checkpoint& checkpoint) {
+  const Checkpoint here = this->checkpoint();
+  require<DataError>(checkpoint.hash == here.hash,
+                     "resume: the checkpoint belongs to the configuration {} and config.toml is "
+                     "{}. Something other than steps, threads or intervals was changed.",
+                     checkpoint.hash, here.hash);
+  copy_named("model.safetensors", checkpoint.model, here.model);
+  copy_named("average.safetensors", checkpoint.average, here.average);
+  copy_named("state.safetensors", checkpoint.state, here.state);
+  step_ = checkpoint.step;
+  batches_ = std::stoll(checkpoint.facts.at("batches"));
+}
+
+std::int64_t Trainer::parameter_count() const {
+  std::int64_t count = 0;
+  for (const Trained& trained : networks_)
+    count += trained.parameters->count();
+  return count;
+}
+
+void Trainer::with_averages(const std::function<void()>& f) {
+  const auto rebase = [&](bool averages) {
+    for (const Trained& trained : networks_)
+      if (trained.optimiser->average().defined())
+        trained.parameters->rebase(averages ? trained.optimiser->average()
+                                            : trained.parameters->values());
+  };
+  rebase(true);
+  try {
+    f();
+  } catch (...) {
+    rebase(false);
+    throw;
+  }
+  rebase(false);
+}
+
+}  // namespace likely

@@ -1,0 +1,70 @@
+// Trainer: a model with its optimisers on a device, and what one step of the loop does. The same
+// code runs on `meta` for a plan.
+#pragma once
+#include <memory>
+
+#include "nn/schedule.h"
+#include "zoo/data/data_set.h"
+#include "zoo/run/checkpoint.h"
+#include "zoo/run/configuration.h"
+
+namespace likely {
+
+class Trainer : public StepContext {
+ public:
+  // `data` lies on `device` and outlives the trainer.
+  Trainer(const ModelDescription& description, const Configuration& configuration,
+          const DataSet& data, Device device);
+
+  // One turn of the loop; returns the loss, still on the device. Throws Diverged, naming op, output
+  // and index, where the loss or a gradient is not finite: then the parameters are as before.
+  Tensor turn();
+  std::int64_t step() const override { return step_; }
+  Batch next_batch() override;
+  Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) override;
+
+  // What the last update left: its loss, rate and gradient norm. Zeros on meta.
+  StepState last_update() const { return read_step_state(state_); }
+  // Batches until every training image was shown once; 0 where the data is endless.
+  std::int64_t batches_an_epoch() const;
+  std::int64_t batches() const { return batches_; }  // taken so far
+  void skip_to_batch(std::int64_t batch) { batches_ = batch; }
+
+  Checkpoint checkpoint() const;  // views of the state, for saving
+  void restore(const Checkpoint& checkpoint);
+
+  Model& model() { return *model_; }
+  std::int64_t parameter_count() const;
+  // Calls f while the networks compute with their averaged parameters, where they keep such.
+  void with_averages(const std::function<void()>& f);
+
+ private:
+  [[noreturn]] void explain_divergence(const StepState& before, std::int64_t batches,
+                                       const std::function<void()>& again);
+  std::int64_t position(std::int64_t* rows_left) const;
+
+  struct Trained {
+    Network network;
+    std::unique_ptr<Parameters> parameters;
+    std::unique_ptr<Optimiser> optimiser;
+  };
+  std::string named(const Trained& trained, const std::string& name) const;
+
+  Configuration configuration_;
+  const DataSet& data_;
+  Device device_;
+  std::unique_ptr<Model> model_;
+  std::vector<Trained> networks_;
+  Schedule schedule_;
+  Tensor state_, data_state_;  // StepStates of the updates, and of the batches
+  Random random_;
+  std::int64_t step_ = 0, batches_ = 0;
+  std::int64_t order_epoch_ = -1;
+  std::vector<std::int64_t> order_;  // of the training images in this epoch
+};
+
+// Random numbers that no training update uses, so that pictures and evaluations change nothing.
+enum class Occasion : std::uint32_t { evaluation = 0xffffffff, pictures = 0xfffffffe };
+Random random_for(Occasion occasion, std::uint64_t seed, Device device);
+
+}  // namespace likely
