@@ -64,6 +64,11 @@ Parameters::Parameters(Module& module, const Filter& filter, const Grouping& gro
   }
 }
 
+Parameters::~Parameters() {
+  for (Entry& entry : entries_)
+    entry.parameter.rebase(entry.parameter.value(), nullptr);
+}
+
 std::vector<kernels::Segment> Parameters::segments() const {
   std::vector<kernels::Segment> segments;
   for (const Entry& entry : entries_) {

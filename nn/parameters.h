@@ -24,6 +24,7 @@ class Parameters {
   using Grouping = std::function<Group(const std::string& name, const Shape& shape)>;
   explicit Parameters(Module& module, const Filter& filter = {}, const Grouping& grouping = {});
   Parameters(const Parameters&) = delete;
+  ~Parameters();  // the values stay where they are; another Parameters may take them over
 
   Module& module() const { return module_; }
   const Tensor& values() const { return values_; }        // flat
