@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 
@@ -15,7 +17,24 @@ const Op recompute_op{
          }}
         .without(Variant::zero_size, "both factors of the inner product would have to be empty")};
 
+thread_local bool second_run = false;
+
+struct SecondRun {
+  SecondRun() : before(std::exchange(second_run, true)) {}
+  SecondRun(const SecondRun&) = delete;
+  ~SecondRun() { second_run = before; }
+  bool before;
+};
+
+Variable run_again(const std::function<Variable(const Variables&)>& f, const Variables& inputs) {
+  const RecordingScope on(true);
+  const SecondRun scope;
+  return f(inputs);
+}
+
 }  // namespace
+
+bool recomputing() { return second_run; }
 
 Variable recompute(const std::function<Variable(const Variables&)>& f, const Variables& inputs) {
   // The first run records, to learn which older variables f reads; its tape goes when this function
@@ -32,8 +51,7 @@ Variable recompute(const std::function<Variable(const Variables&)>& f, const Var
     walk.oldest = next_birth();
     for (std::size_t i = 0; i < edges.size(); ++i)
       walk.targets.push_back(wants[i] ? edges[i] : Node::Edge{});
-    const RecordingScope scope(true);
-    return walk_back({f(Variables(kept.begin(), kept.end()))}, g, walk);
+    return walk_back({run_again(f, Variables(kept.begin(), kept.end()))}, g, walk);
   };
   return Node::record(recompute_op, {first.value()}, edges, std::move(vjp), false)[0];
 }

@@ -118,6 +118,7 @@ bool recording();
 // Runs f now without a tape, and again during backward: memory for time. f draws its random numbers
 // from Draws that it captured, so both runs agree; gradients also reach the parameters it uses.
 Variable recompute(const std::function<Variable(const Variables&)>& f, const Variables& inputs);
+bool recomputing();  // inside that second run: buffers are not staged again
 
 // While alive, sees every value that an op produces and every gradient that a vjp returns, in
 // order.

@@ -38,8 +38,7 @@ Variable Normal::entropy() const {
 }
 
 Variable Normal::kl(const Normal& other) const {
-  const Variable ratio = log_variance_ - other.log_variance_;
-  return 0.5 * (exp(ratio) - 1.0 - ratio + square(mean_ - other.mean_) * exp(-other.log_variance_));
+  return normal_kl(mean_, log_variance_, other.mean_, other.log_variance_);
 }
 
 Variable Normal::kl_to_standard() const { return standard_normal_kl(mean_, log_variance_); }

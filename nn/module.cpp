@@ -46,6 +46,8 @@ const Tensor& Buffer::value() const {
 }
 
 void Buffer::stage(Tensor value) {
+  if (recomputing())
+    return;
   require(value.shape() == state_->value.shape() && value.dtype() == state_->value.dtype(),
           "buffer: {} of shape {} cannot replace {} of shape {}.", value.dtype(), value.shape(),
           state_->value.dtype(), state_->value.shape());
@@ -67,8 +69,9 @@ void Buffer::rebase(Tensor value) {
 
 void Module::check_name(const std::string& name) const {
   const auto named = [&](const auto& entry) { return entry.first == name; };
-  require(!name.empty() && name.find_first_of("./") == std::string::npos,
-          "module: '{}' is not a name for a part. Use one without '.' and '/'.", name);
+  require(!name.empty() && name.find('/') == std::string::npos,
+          "module: '{}' is not a name for a part. Use one or more characters, none of them '/'.",
+          name);
   require(std::none_of(parameters_.begin(), parameters_.end(), named) &&
               std::none_of(buffers_.begin(), buffers_.end(), named) &&
               std::none_of(children_.begin(), children_.end(), named),

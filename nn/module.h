@@ -54,8 +54,10 @@ class Buffer {
   explicit Buffer(Tensor value);
   bool same_as(const Buffer& other) const { return state_ == other.state_; }
   const Tensor& value() const;  // what was staged last, else what was committed
-  void stage(Tensor value);     // of the same shape and type; the newest counts
-  void commit();                // writes it into the committed tensor
+  // Of the same shape and type; the newest counts. While a forward is recomputed nothing happens:
+  // its first run has staged.
+  void stage(Tensor value);
+  void commit();  // writes it into the committed tensor
   void drop();
   void rebase(Tensor value);  // another tensor; drops what was staged
 

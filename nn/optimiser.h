@@ -20,9 +20,9 @@ class Optimiser {
  public:
   struct Options {
     Method method = kernels::Adam{};
-    kernels::Clip clip;
-    std::optional<float> average_decay;  // EMA of the parameters
-    int accumulate = 1;                  // micro-batches an update
+    kernels::Clip clip = {};
+    std::optional<float> average_decay = {};  // EMA of the parameters
+    int accumulate = 1;                       // micro-batches an update
   };
 
   // After the parameters are initialised: the average begins as their copy.

@@ -45,8 +45,7 @@ struct Mlp : Module {
 
 // ½ |a - target|² for two parameters: the gradient is a - target.
 struct Bowl : Module {
-  Bowl()
-      : a(add("a", Parameter({3, 5}, normal(1)))), b(add("b", Parameter({5}, normal(1)))) {
+  Bowl() : a(add("a", Parameter({3, 5}, normal(1)))), b(add("b", Parameter({5}, normal(1)))) {
     initialise(7);
   }
   Variable loss(double target = 2) const {

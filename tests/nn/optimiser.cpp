@@ -1,0 +1,406 @@
+#include "nn/optimiser.h"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "tensor/allocator.h"
+#include "tests/nn/networks.h"
+
+using namespace likely;
+
+namespace {
+
+// One parameter vector by the plain formulas of the papers, in f64.
+struct Reference {
+  std::vector<double> x, first, second;
+  std::int64_t count = 0;
+  explicit Reference(const std::vector<double>& x) : x(x), first(x.size()), second(x.size()) {}
+
+  void adam(const std::vector<double>& g, const kernels::Adam& how, double rate, double decay) {
+    ++count;
+    const double b1 = how.beta1, b2 = how.beta2;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      first[i] = b1 * first[i] + (1 - b1) * g[i];
+      second[i] = b2 * second[i] + (1 - b2) * g[i] * g[i];
+      const double m = first[i] / (1 - std::pow(b1, count));
+      const double v = second[i] / (1 - std::pow(b2, count));
+      x[i] -= rate * (m / (std::sqrt(v) + how.epsilon) + decay * x[i]);
+    }
+  }
+  void rms_prop(const std::vector<double>& g, const kernels::RmsProp& how, double rate) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      second[i] = how.decay * second[i] + (1 - how.decay) * g[i] * g[i];
+      x[i] -= rate * g[i] / (std::sqrt(second[i]) + how.epsilon);
+    }
+  }
+  void sgd(const std::vector<double>& g, const kernels::Sgd& how, double rate) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      first[i] = how.momentum * first[i] + g[i];
+      x[i] -= rate * first[i];
+    }
+  }
+};
+
+std::vector<double> towards(const std::vector<double>& x, double target) {
+  std::vector<double> g;
+  for (const double each : x)
+    g.push_back(each - target);
+  return g;
+}
+
+double norm(const std::vector<std::vector<double>>& parts) {
+  double squares = 0;
+  for (const auto& part : parts)
+    for (const double g : part)
+      squares += g * g;
+  return std::sqrt(squares);
+}
+
+void check_close(const std::vector<double>& found, const std::vector<double>& expected,
+                 double tolerance = 1e-5) {
+  REQUIRE(found.size() == expected.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    worst = std::max(worst, std::abs(found[i] - expected[i]) / (1 + std::abs(expected[i])));
+  CHECK(worst < tolerance);
+}
+
+// Ten updates of a Bowl, whose second parameter learns twice as fast and decays, beside `follow`,
+// which moves the references of both parameters by the plain formulas.
+template <class Follow>
+void compare_ten_updates(const Optimiser::Options& options, const Follow& follow) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Bowl bowl;
+    bowl.to(dtype);
+    Reference a(doubles(bowl.a.value())), b(doubles(bowl.b.value()));
+    Parameters parameters(bowl, {}, [](const std::string& name, const Shape&) {
+      return name == "b" ? Group{2, 0.25f} : Group{};
+    });
+    Optimiser optimiser(parameters, options);
+    Tensor step = step_at(0.05);
+    for (int update = 0; update < 10; ++update) {
+      const double expected = 0.5 * std::pow(norm({towards(a.x, 2), towards(b.x, 2)}), 2);
+      const Tensor loss = optimiser.update(step, [&](int) { return bowl.loss(); });
+      CHECK(loss.item<double>() == doctest::Approx(expected).epsilon(1e-5));
+      CHECK(read_step_state(step).loss == doctest::Approx(expected).epsilon(1e-5));
+      CHECK(read_step_state(step).gradient_norm ==
+            doctest::Approx(norm({towards(a.x, 2), towards(b.x, 2)})).epsilon(1e-5));
+      follow(a, b);
+      check_close(doubles(bowl.a.value()), a.x);
+      check_close(doubles(bowl.b.value()), b.x);
+    }
+    CHECK(read_step_state(step).update == 10);
+    CHECK(optimiser.state().count.item<std::int64_t>() == 10);
+  }
+}
+
+constexpr double rate = 0.05f;
+
+// A network whose forward updates a running mean.
+struct Running : Module {
+  Running() : w(add("w", Parameter({4}, normal(1)))), mean(add("mean", Buffer(tensor({1}, {5})))) {
+    initialise(2);
+  }
+  Variable loss(const Variable& factor) {
+    mean.stage(tensor({1}, {doubles(mean.value())[0] + 1}));
+    return sum(square(w()) * factor);
+  }
+  Parameter w;
+  Buffer mean;
+};
+
+}  // namespace
+
+TEST_CASE("optimiser: Adam follows the paper, with rates, decay and clipping by norm") {
+  const kernels::Adam how{0.8f, 0.95f, 1e-6f};
+  compare_ten_updates({.method = how}, [&](Reference& a, Reference& b) {
+    a.adam(towards(a.x, 2), how, rate, 0);
+    b.adam(towards(b.x, 2), how, 2 * rate, 0.25f);
+  });
+  compare_ten_updates({.method = how, .clip = {1.5f}}, [&](Reference& a, Reference& b) {
+    std::vector<double> ga = towards(a.x, 2), gb = towards(b.x, 2);
+    const double scale = std::min(1.0, 1.5 / norm({ga, gb}));
+    for (double& g : ga)
+      g *= scale;
+    for (double& g : gb)
+      g *= scale;
+    a.adam(ga, how, rate, 0);
+    b.adam(gb, how, 2 * rate, 0.25f);
+  });
+}
+
+TEST_CASE("optimiser: RMSProp and descent with momentum follow their formulas") {
+  const kernels::RmsProp rms_prop{0.9f, 1e-6f};
+  const kernels::Sgd sgd{0.7f};
+  const auto follow = [](const auto& step_of) {
+    return [&step_of](Reference& a, Reference& b) {
+      const std::vector<double> decayed = b.x;
+      step_of(a, rate);
+      step_of(b, 2 * rate);
+      for (std::size_t i = 0; i < b.x.size(); ++i)
+        b.x[i] -= 2 * rate * 0.25f * decayed[i];
+    };
+  };
+  const auto by_rms_prop = [&](Reference& r, double rate) {
+    r.rms_prop(towards(r.x, 2), rms_prop, rate);
+  };
+  const auto by_sgd = [&](Reference& r, double rate) { r.sgd(towards(r.x, 2), sgd, rate); };
+  const auto by_descent = [&](Reference& r, double rate) { r.sgd(towards(r.x, 2), {}, rate); };
+  compare_ten_updates({.method = rms_prop}, follow(by_rms_prop));
+  compare_ten_updates({.method = sgd}, follow(by_sgd));
+  compare_ten_updates({.method = kernels::Sgd{}}, follow(by_descent));
+}
+
+TEST_CASE("optimiser: micro-batches add up to the whole batch, weights bit for bit") {
+  // A power of two of rows, so that dividing by their number commutes with every rounding.
+  const Tensor x = normals("x", {16, 6}), y = normals("y", {16, 3});
+  const auto gradients_of = [&](int micro_batches) {
+    Mlp mlp(6, 8, 3);
+    mlp.initialise(9);
+    Parameters parameters(mlp);
+    Optimiser optimiser(parameters, {.accumulate = micro_batches});
+    Tensor step = step_at(0);
+    const std::int64_t rows = 16 / micro_batches;
+    const Tensor loss = optimiser.update(step, [&](int micro) {
+      const Variable in(x.slice(0, micro * rows, (micro + 1) * rows));
+      const Variable out(y.slice(0, micro * rows, (micro + 1) * rows));
+      return sum(square(mlp(in) - out)) / 16.0;
+    });
+    CHECK(loss.item<float>() == read_step_state(step).loss);
+    std::vector<std::vector<double>> found{doubles(loss)};
+    for (const Parameters::Entry& entry : parameters.entries())
+      found.push_back(doubles(Parameters::slice(parameters.gradients(), entry)));
+    return found;  // loss, hidden.weight, hidden.bias, out.weight, out.bias
+  };
+  const auto whole = gradients_of(1);
+  for (const int micro_batches : {2, 4}) {
+    const auto parts = gradients_of(micro_batches);
+    CHECK(parts[1] == whole[1]);
+    CHECK(parts[3] == whole[3]);
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      check_close(parts[i], whole[i], 1e-6);
+  }
+}
+
+TEST_CASE("optimiser: before_update sees every element once, in order, and may change it") {
+  struct Wide : Module {
+    Wide() : w(add("w", Parameter({1000, 700}, zeros()))) { initialise(1); }
+    Parameter w;
+  } wide;
+  Parameters parameters(wide);
+  Optimiser optimiser(parameters, {.method = kernels::Sgd{}});
+  const Tensor slopes = normals("slopes", {1000, 700});
+  std::vector<double> seen;
+  std::vector<std::int64_t> sizes;
+  optimiser.before_update([&](Tensor segment) {
+    sizes.push_back(segment.numel());
+    const std::vector<double> values = doubles(segment);
+    seen.insert(seen.end(), values.begin(), values.end());
+    kernels::copy_into(segment, (Variable(segment) * 2.0).value());
+  });
+  Tensor step = step_at(1);
+  optimiser.update(step, [&](int) { return sum(wide.w() * slopes); });
+  CHECK(sizes == std::vector<std::int64_t>{1 << 18, 1 << 18, 700000 - (1 << 19)});
+  CHECK(seen == doubles(slopes));
+  CHECK(doubles(wide.w.value()) == doubles((Variable(slopes) * -2.0).value()));
+}
+
+TEST_CASE("optimiser: several networks in one run, and only one's parameters change") {
+  Mlp generator(2, 4, 3), critic(3, 4, 1);
+  generator.initialise(1, "generator");
+  critic.initialise(1, "critic");
+  Parameters of_generator(generator), of_critic(critic);
+  Optimiser train_generator(of_generator, {}), train_critic(of_critic, {});
+  Tensor step = step_at(0.01);
+  const Variable z(normals("z", {8, 2}));
+
+  const std::vector<double> g0 = doubles(of_generator.values()), c0 = doubles(of_critic.values());
+  train_critic.update(step, [&](int) {
+    generator.freeze();
+    return mean(square(critic(generator(z))));
+  });
+  generator.freeze(false);
+  CHECK(doubles(of_generator.values()) == g0);
+  CHECK(doubles(of_generator.gradients()) == std::vector<double>(g0.size()));
+  const std::vector<double> c1 = doubles(of_critic.values()),
+                            slopes = doubles(of_critic.gradients());
+  CHECK(c1 != c0);
+  CHECK(read_step_state(step).update == 1);
+
+  critic.freeze();
+  train_generator.update(step, [&](int) { return mean(critic(generator(z))); });
+  critic.freeze(false);
+  CHECK(doubles(of_critic.values()) == c1);
+  CHECK(doubles(of_critic.gradients()) == slopes);
+  CHECK(doubles(of_generator.values()) != g0);
+  CHECK(read_step_state(step).update == 2);
+  CHECK(train_generator.state().count.item<std::int64_t>() == 1);
+  CHECK(train_critic.state().count.item<std::int64_t>() == 1);
+}
+
+TEST_CASE("optimiser: a frozen parameter stays as it is, momentum and decay or not") {
+  Bowl bowl;
+  Parameters parameters(bowl, {}, [](const std::string&, const Shape&) { return Group{1, 0.5f}; });
+  Optimiser optimiser(parameters, {});
+  Tensor step = step_at(0.1);
+  const auto update = [&] { optimiser.update(step, [&](int) { return bowl.loss(); }); };
+  update();
+  const std::vector<double> a = doubles(bowl.a.value()), b = doubles(bowl.b.value());
+  bowl.b.freeze(true);
+  update();
+  CHECK(doubles(bowl.b.value()) == b);
+  CHECK(doubles(bowl.a.value()) != a);
+  bowl.b.freeze(false);
+  update();
+  CHECK(doubles(bowl.b.value()) != b);
+}
+
+TEST_CASE("optimiser: the average of the parameters warms up, and a module computes with it") {
+  Bowl bowl;
+  Parameters parameters(bowl);
+  const double decay = 0.5f;
+  Optimiser optimiser(parameters, {.average_decay = 0.5f});
+  Tensor step = step_at(0.1);
+  std::vector<double> expected = doubles(parameters.values());
+  CHECK(doubles(optimiser.average()) == expected);
+  for (int count = 1; count <= 12; ++count) {
+    optimiser.update(step, [&](int) { return bowl.loss(); });
+    const std::vector<double> values = doubles(parameters.values());
+    const double d = std::min(decay, (1.0 + count) / (10.0 + count));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      expected[i] = d * expected[i] + (1 - d) * values[i];
+    check_close(doubles(optimiser.average()), expected, 1e-6);
+  }
+  const std::vector<double> trained = doubles(bowl.a.value());
+  parameters.rebase(optimiser.average());
+  check_close(doubles(bowl.a.value()), {expected.begin(), expected.begin() + 15}, 1e-6);
+  parameters.rebase(parameters.values());
+  CHECK(doubles(bowl.a.value()) == trained);
+}
+
+TEST_CASE("optimiser: an update that is not finite leaves everything as it was") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const Method& method :
+       {Method{kernels::Adam{}}, Method{kernels::RmsProp{}}, Method{kernels::Sgd{0.9f}}})
+    for (const bool only_loss : {false, true}) {
+      Running network;
+      Parameters parameters(network);
+      Optimiser optimiser(parameters, {.method = method, .average_decay = 0.9f});
+      Tensor step = step_at(0.1);
+      const Variable one(tensor({4}, {1, 1, 1, 1}));
+      optimiser.update(step, [&](int) { return network.loss(one); });
+      CHECK(doubles(network.mean.value()) == std::vector<double>{6});
+
+      const auto contents = [&] {
+        std::vector<std::vector<double>> found;
+        for (const auto& [name, value] : optimiser.tensors())
+          if (name != "count")
+            found.push_back(doubles(value));
+        return found;
+      };
+      const auto before = contents();
+      const Variable bad(tensor({4}, {1, 1, infinity, 1}));
+      optimiser.update(step, [&](int) {
+        return only_loss ? network.loss(one) + Variable(Tensor::scalar(nan)) : network.loss(bad);
+      });
+      CHECK(read_step_state(step).non_finite != 0);
+      CHECK(read_step_state(step).update == 1);
+      CHECK(optimiser.state().count.item<std::int64_t>() == 1);
+      CHECK(contents() == before);
+      CHECK(doubles(network.mean.value()) == std::vector<double>{6});
+    }
+}
+
+TEST_CASE("optimiser: an exception in the loss drops what buffers staged") {
+  Running network;
+  Parameters parameters(network);
+  Optimiser optimiser(parameters, {});
+  Tensor step = step_at(0.1);
+  CHECK_THROWS_AS(optimiser.update(step,
+                                   [&](int) -> Variable {
+                                     network.loss(Variable(tensor({4}, {1, 1, 1, 1})));
+                                     fail<Diverged>("planted");
+                                   }),
+                  Diverged);
+  CHECK(doubles(network.mean.value()) == std::vector<double>{5});
+}
+
+TEST_CASE("optimiser: buffers of another network are committed where that is asked for") {
+  Running trained, other;
+  Parameters parameters(trained);
+  Optimiser optimiser(parameters, {});
+  Tensor step = step_at(0.1);
+  const Variable one(tensor({4}, {1, 1, 1, 1}));
+  const auto loss = [&](int) { return trained.loss(one) + stop_gradient(other.loss(one)); };
+  optimiser.commits(other);
+  optimiser.update(step, loss);
+  CHECK(doubles(trained.mean.value()) == std::vector<double>{6});
+  CHECK(doubles(other.mean.value()) == std::vector<double>{6});
+}
+
+TEST_CASE("optimiser: its tensors restore it bit for bit") {
+  const Optimiser::Options options{.average_decay = 0.9f};
+  Bowl saved, resumed;
+  Parameters saved_parameters(saved), resumed_parameters(resumed);
+  Optimiser first(saved_parameters, options), second(resumed_parameters, options);
+  Tensor step = step_at(0.1);
+  for (int i = 0; i < 3; ++i)
+    first.update(step, [&](int) { return saved.loss(); });
+  const auto from = first.tensors(), to = second.tensors();
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    names.push_back(from[i].first);
+    CHECK(to[i].first == from[i].first);
+    kernels::copy_into(to[i].second, from[i].second);
+  }
+  CHECK(names == std::vector<std::string>{"model/a", "model/b", "first/a", "first/b", "second/a",
+                                          "second/b", "average/a", "average/b", "count"});
+  Tensor other_step = make_step_state(read_step_state(step));
+  first.update(step, [&](int) { return saved.loss(); });
+  second.update(other_step, [&](int) { return resumed.loss(); });
+  for (std::size_t i = 0; i + 1 < from.size(); ++i)
+    CHECK(doubles(to[i].second) == doubles(from[i].second));
+}
+
+TEST_CASE("optimiser: state only where the method has it") {
+  const auto names_of = [](const Method& method) {
+    Running network;
+    Parameters parameters(network);
+    std::vector<std::string> names;
+    for (const auto& [name, value] : Optimiser(parameters, {.method = method}).tensors())
+      names.push_back(name);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names_of(kernels::Adam{}) == Names{"model/w", "first/w", "second/w", "count"});
+  CHECK(names_of(kernels::RmsProp{}) == Names{"model/w", "second/w", "count"});
+  CHECK(names_of(kernels::Sgd{0.9f}) == Names{"model/w", "first/w", "count"});
+  CHECK(names_of(kernels::Sgd{}) == Names{"model/w", "count"});
+}
+
+TEST_CASE("optimiser: an update on meta allocates what one on the CPU does") {
+  const auto peak_of_update = [](Device device) {
+    Mlp mlp(6, 8, 3);
+    mlp.to(device);
+    mlp.initialise(1);
+    Parameters parameters(mlp);
+    Optimiser optimiser(parameters, {.average_decay = 0.9f, .accumulate = 2});
+    Tensor step = make_step_state({}, device);
+    const Variable x(kernels::full({16, 6}, 0.5, DType::f32, device));
+    Allocator& allocator = allocator_of(device);
+    const std::size_t before = allocator.counters().in_use;
+    allocator.reset_peaks();
+    optimiser.update(step, [&](int) { return mean(square(mlp(x))); });
+    return allocator.counters().peak_in_use - before;
+  };
+  CHECK(peak_of_update(Device::meta) == peak_of_update({}));
+}
+
+TEST_CASE("optimiser: no micro-batch is no update") {
+  Bowl bowl;
+  Parameters parameters(bowl);
+  CHECK_THROWS_WITH_AS(Optimiser(parameters, {.accumulate = 0}),
+                       "optimiser: 0 micro-batches make no update. Use 1 or more.", Error);
+}
