@@ -30,11 +30,11 @@ struct Dual {
   Dual() = default;
   template <Number A>
   LIKELY_HD explicit constexpr Dual(A constant) : value(static_cast<Scalar<T>>(constant)) {}
-  LIKELY_HD explicit Dual(T value, unsigned depends) : value(value), depends(depends) {}
-  // The input number `i`, whose slope along itself is 1.
-  LIKELY_HD static Dual input(T value, int i) {
+  LIKELY_HD explicit Dual(const T& value, unsigned depends) : value(value), depends(depends) {}
+  // The input number `i`, which moves along itself with slope 1.
+  LIKELY_HD static Dual input(const T& value, int i, const T& slope = T(1)) {
     Dual x(value, 1u << i);
-    x.slope[i] = T(1);
+    x.slope[i] = slope;
     return x;
   }
   LIKELY_HD bool on(int i) const { return depends >> i & 1u; }

@@ -253,22 +253,16 @@ struct Reparameterise {  // a draw from N(mean, e^log_variance), noise from N(0,
   }
 };
 
-// ---- The lists: each is compiled as a unit of its own.
+// ---- The list: backends build their tables from it.
 
 template <class... F>
 struct List {};
 
-using Arithmetic = List<Add, Subtract, Multiply, Divide, Negate, Scale, Shift, Square, Reciprocal,
-                        Sqrt, Abs, Clamp>;
-using Functions = List<Exp, Log, Erf, Softplus>;
-using Activations = List<Tanh, Sigmoid, Relu, LeakyRelu, Silu, Gelu, GatedTanh, TanhFromOutput,
-                         SigmoidFromOutput, ReluFromOutput, LeakyReluFromOutput>;
-using Likelihoods =
-    List<BernoulliLogProb, NormalLogProb, StandardNormalKl, NormalKl, Reparameterise>;
-
-template <class... A, class... B, class... C, class... D>
-auto joined(List<A...>, List<B...>, List<C...>, List<D...>) -> List<A..., B..., C..., D...>;
-using Formulas = decltype(joined(Arithmetic{}, Functions{}, Activations{}, Likelihoods{}));
+using Formulas =
+    List<Add, Subtract, Multiply, Divide, Negate, Scale, Shift, Square, Reciprocal, Sqrt, Abs,
+         Clamp, Exp, Log, Erf, Softplus, Tanh, Sigmoid, Relu, LeakyRelu, Silu, Gelu, GatedTanh,
+         TanhFromOutput, SigmoidFromOutput, ReluFromOutput, LeakyReluFromOutput, BernoulliLogProb,
+         NormalLogProb, StandardNormalKl, NormalKl, Reparameterise>;
 
 // The place of F in a list, or -1.
 template <class F, class... All>
@@ -277,11 +271,6 @@ constexpr int index_of(List<All...>) {
   const bool found = ((std::is_same_v<F, All> ? true : (++index, false)) || ...);
   return found ? index : -1;
 }
-template <class... All>
-constexpr int length(List<All...>) {
-  return sizeof...(All);
-}
-
 // How many tensors a formula reads.
 template <class F>
 constexpr int arity() {

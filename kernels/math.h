@@ -20,13 +20,11 @@ LIKELY_HD double abs(double x) { return __builtin_fabs(x); }
 LIKELY_HD float sqrt(float x) { return __builtin_sqrtf(x); }
 LIKELY_HD double sqrt(double x) { return __builtin_sqrt(x); }
 
-// c[0] + c[1] x + c[2] x² + … by Horner's rule.
-template <int n>
-LIKELY_HD float polynomial(const float (&c)[n], float x) {
-  float sum = c[n - 1];
-  for (int i = n - 2; i >= 0; --i)
-    sum = multiply_add(sum, x, c[i]);
-  return sum;
+// c + c1 x + c2 x² + … by Horner's rule.
+LIKELY_HD float polynomial(float, float c) { return c; }
+template <class... More>
+LIKELY_HD float polynomial(float x, float c, More... more) {
+  return multiply_add(polynomial(x, more...), x, c);
 }
 
 LIKELY_HD std::int32_t bits_of(float x) { return __builtin_bit_cast(std::int32_t, x); }
@@ -62,20 +60,21 @@ LIKELY_HD ExpReduced reduce_for_exp(float x) {
 LIKELY_HD float exp(float x) {
   x = where(x > 89.0f, 89.0f, where(x < -104.0f, -104.0f, x));  // there it is ∞ and 0 already
   const auto [n, r] = reduce_for_exp(x);
-  constexpr float c[] = {1.0f,           1.0f,           0x1.fffffcp-2f, 0x1.55548ap-3f,
-                         0x1.55584ep-5f, 0x1.123f2ep-7f, 0x1.6ad122p-10f};
   // In two steps, the first exact, so that results below 2^-126 are rounded once.
   const std::int32_t half = n >> 1;
-  return polynomial(c, r) * power_of_two(half) * power_of_two(n - half);
+  return polynomial(r, 1.0f, 1.0f, 0x1.fffffcp-2f, 0x1.55548ap-3f, 0x1.55584ep-5f, 0x1.123f2ep-7f,
+                    0x1.6ad122p-10f) *
+         power_of_two(half) * power_of_two(n - half);
 }
 LIKELY_HD double exp(double x) { return __builtin_exp(x); }
 
 // log(1 + f) for |f| ≤ 1/3.
 LIKELY_HD float log1p_reduced(float f) {
-  constexpr float c[] = {-0.5f,           0x1.555556p-2f, -0x1.ffff02p-3f, 0x1.99985ep-3f,
-                         -0x1.559bbp-3f,  0x1.24d7b4p-3f, -0x1.f33578p-4f, 0x1.bb448cp-4f,
-                         -0x1.07ed0cp-3f, 0x1.e00f80p-4f};
-  return multiply_add(f * f, polynomial(c, f), f);
+  return multiply_add(
+      f * f,
+      polynomial(f, -0.5f, 0x1.555556p-2f, -0x1.ffff02p-3f, 0x1.99985ep-3f, -0x1.559bbp-3f,
+                 0x1.24d7b4p-3f, -0x1.f33578p-4f, 0x1.bb448cp-4f, -0x1.07ed0cp-3f, 0x1.e00f80p-4f),
+      f);
 }
 
 LIKELY_HD float log(float x) {
@@ -98,10 +97,14 @@ LIKELY_HD double log(double x) { return __builtin_log(x); }
 LIKELY_HD float tanh(float x) {
   const float y = abs(x);
   const auto [n, r] = reduce_for_exp(where(y > 10.0f, 20.0f, y + y));  // 1 from 9.02 on
-  constexpr float c[] = {0.5f,           0x1.55552ap-3f,  0x1.5555p-5f,
-                         0x1.11594cp-7f, 0x1.6d3068p-10f, 0x1.359076p-13f};
   const float scale = power_of_two(n);
-  const float m = multiply_add(scale, multiply_add(r * r, polynomial(c, r), r), scale - 1.0f);
+  const float m =
+      multiply_add(scale,
+                   multiply_add(r * r,
+                                polynomial(r, 0.5f, 0x1.55552ap-3f, 0x1.5555p-5f, 0x1.11594cp-7f,
+                                           0x1.6d3068p-10f, 0x1.359076p-13f),
+                                r),
+                   scale - 1.0f);
   return __builtin_copysignf(m / (m + 2.0f), x);
 }
 LIKELY_HD double tanh(double x) { return __builtin_tanh(x); }
@@ -128,13 +131,16 @@ LIKELY_HD double softplus(double x) {
 
 // x + x p(x²) below 0.95, above it 1 - e^{-q(|x|)}.
 LIKELY_HD float erf(float x) {
-  constexpr float p[] = {0x1.06eba8p-3f, -0x1.81273ep-2f,  0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
-                         0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fep-14f};
-  constexpr float q[] = {-0x1.62d9dep-13f, 0x1.212628p+0f, 0x1.444d16p-1f,   0x1.bb45aep-4f,
-                         -0x1.9aed04p-6f,  0x1.1064d8p-8f, -0x1.c4635ep-12f, 0x1.5d83e2p-16f};
   const float y = abs(x);
-  const float near_zero = multiply_add(x, polynomial(p, x * x), x);
-  const float tail = 1.0f - exp(-polynomial(q, where(y > 4.0f, 4.0f, y)));  // 1 from 3.92 on
+  const float near_zero =
+      multiply_add(x,
+                   polynomial(x * x, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f,
+                              -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fep-14f),
+                   x);
+  const float tail =
+      1.0f - exp(-polynomial(where(y > 4.0f, 4.0f, y), -0x1.62d9dep-13f, 0x1.212628p+0f,
+                             0x1.444d16p-1f, 0x1.bb45aep-4f, -0x1.9aed04p-6f, 0x1.1064d8p-8f,
+                             -0x1.c4635ep-12f, 0x1.5d83e2p-16f));  // 1 from 3.92 on
   return where(y < 0.95f, near_zero, __builtin_copysignf(tail, x));
 }
 LIKELY_HD double erf(double x) { return __builtin_erf(x); }
@@ -147,9 +153,10 @@ struct SinCos {
 LIKELY_HD SinCos sin_cos_turns(float t) {
   const Rounded quarters = round_to_whole(4.0f * t);
   const float r = multiply_add(quarters.value, -0.25f, t);  // |r| ≤ 1/8
-  constexpr float s[] = {0x1.921fb6p+2f, -0x1.4abc24p+5f, 0x1.4680a2p+6f, -0x1.3318dep+6f};
-  constexpr float c[] = {1.0f, -0x1.3bd3ccp+4f, 0x1.03c1aep+6f, -0x1.55b146p+6f, 0x1.d47d48p+5f};
-  const float sine = r * polynomial(s, r * r), cosine = polynomial(c, r * r);
+  const float sine = r * polynomial(r * r, 0x1.921fb6p+2f, -0x1.4abc24p+5f, 0x1.4680a2p+6f,
+                                    -0x1.3318dep+6f),
+              cosine = polynomial(r * r, 1.0f, -0x1.3bd3ccp+4f, 0x1.03c1aep+6f, -0x1.55b146p+6f,
+                                  0x1.d47d48p+5f);
   const bool odd = quarters.n & 1;
   const float sin = where(odd, cosine, sine), cos = where(odd, sine, cosine);
   return {where(quarters.n & 2, -sin, sin), where((quarters.n + 1) & 2, -cos, cos)};
