@@ -18,8 +18,8 @@ const char* name_of(Binarisation binarisation);
 Binarisation binarisation_of(const std::string& name);  // UsageError naming the nearest
 
 struct DataOptions {
-  std::filesystem::path directory;           // holds one folder for each set that has files
-  std::optional<Binarisation> binarisation;  // none: the set's usual one
+  std::filesystem::path directory = {};           // holds one folder for each set that has files
+  std::optional<Binarisation> binarisation = {};  // none: the set's usual one
   std::uint64_t seed = 17;  // of validation and test images, and of the binarisation's name
   Device device = {};       // cpu; meta: the same tensors without files or memory
 };

@@ -28,7 +28,7 @@ PhiloxBlock ImageWords::block(std::uint32_t number) const {
 std::string DataSet::split_name(Split split) const { return name_of(split); }
 Tensor DataSet::labels(Split) const { return {}; }
 std::optional<double> DataSet::entropy() const { return std::nullopt; }
-std::optional<std::vector<double>> DataSet::log_prob(const Tensor&) const { return std::nullopt; }
+std::vector<double> DataSet::log_prob(const Tensor&) const { return {}; }
 const TemplateMixture* DataSet::templates() const { return nullptr; }
 
 template <class T>

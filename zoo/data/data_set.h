@@ -47,9 +47,9 @@ class DataSet {
   Tensor bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;  // u8
   virtual Tensor labels(Split split) const;  // u8 [size]; undefined where the set has none
 
-  // What is known of the distribution that the images come from.
-  virtual std::optional<double> entropy() const;                                    // nats an image
-  virtual std::optional<std::vector<double>> log_prob(const Tensor& images) const;  // nats, each
+  // What is known of the distribution that the images come from; a set from files knows nothing.
+  virtual std::optional<double> entropy() const;                     // nats an image
+  virtual std::vector<double> log_prob(const Tensor& images) const;  // nats each; else empty
   virtual const TemplateMixture* templates() const;  // null where it is no mixture of templates
 
  protected:

@@ -21,7 +21,7 @@ class GeneratedSet final : public DataSet {
     return split == Split::train ? endless : held_out;
   }
   std::optional<double> entropy() const override { return mixture_.entropy(); }
-  std::optional<std::vector<double>> log_prob(const Tensor& images) const override {
+  std::vector<double> log_prob(const Tensor& images) const override {
     return mixture_.log_prob(images);
   }
   const TemplateMixture* templates() const override { return &mixture_; }

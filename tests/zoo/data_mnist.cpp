@@ -1,0 +1,234 @@
+// MNIST and its kin: splits and binarisations on files made here, known facts on the real ones.
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+
+#include "tensor/allocator.h"
+#include "tests/zoo/data_files.h"
+#include "zoo/data/baselines.h"
+#include "zoo/data/mnist.h"
+
+using namespace likely;
+
+namespace {
+
+std::vector<std::int64_t> rows_up_to(std::int64_t n) {
+  std::vector<std::int64_t> rows(n);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+Draw draw_of(std::uint64_t update) {
+  return {make_step_state({.seed = 1, .update = update}), purpose_hash("test/data")};
+}
+
+// Every pixel of image i has the value i mod 256.
+Bytes flat_images(std::uint32_t count, int modulus) {
+  Bytes values(std::size_t{count} * 784);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::uint8_t>(i / 784 % static_cast<std::size_t>(modulus));
+  return gzip(idx({count, 28, 28}, values));
+}
+
+Bytes flat_labels(std::uint32_t count) {
+  Bytes values(count);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::uint8_t>(i % 10);
+  return idx({count}, values);
+}
+
+void write_grey(const TemporaryFolder& folder, const std::string& name) {
+  folder.write(name + "/train-images-idx3-ubyte.gz", flat_images(60000, 256));
+  folder.write(name + "/train-labels-idx1-ubyte", flat_labels(60000));
+  folder.write(name + "/t10k-images-idx3-ubyte.gz", flat_images(10000, 256));
+  folder.write(name + "/t10k-labels-idx1-ubyte", flat_labels(10000));
+}
+
+double mean_of(const Tensor& images) {
+  const auto values = images.to_vector<float>();
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+// The folder with the real files, or null with a word on stdout.
+const char* real_data() {
+  const char* const directory = std::getenv("LIKELY_DATA");
+  if (!directory)
+    MESSAGE("skipped: LIKELY_DATA names no folder with the published files");
+  return directory;
+}
+
+}  // namespace
+
+TEST_CASE("mnist: splits, labels and binarisations of files made here") {
+  const TemporaryFolder folder;
+  write_grey(folder, "mnist");
+  const auto data = make_data_set("mnist", {.directory = folder.path()});
+  CHECK(data->name() == "mnist, sampled binarisation (seed 17)");
+  CHECK(data->split_name(Split::test) == "test");
+  CHECK(data->size(Split::train) == 50000);
+  CHECK(data->size(Split::validation) == 10000);
+  CHECK(data->size(Split::test) == 10000);
+  CHECK(data->labels(Split::validation).data<std::uint8_t>()[7] == 7);
+  CHECK_FALSE(data->entropy().has_value());
+
+  // Row 64 has the value 64 everywhere; validation row 0 is row 50000 of the file: 50000 mod 256.
+  const std::vector<std::int64_t> repeated(200, 64), first(200, 0), white = {255};
+  const double four_deviations = 4 * std::sqrt(0.25 / 784);
+  const std::vector<std::int64_t> row = {64};
+  CHECK(std::abs(mean_of(data->batch(Split::train, row, draw_of(0))) - 64 / 255.0) <
+        four_deviations);
+  CHECK(std::abs(mean_of(data->batch(Split::validation, row)) - (50000 + 64) % 256 / 255.0) <
+        four_deviations);
+  CHECK(mean_of(data->batch(Split::train, white, draw_of(0))) == 1);
+  const auto once = data->batch(Split::train, row, draw_of(0)).to_vector<float>();
+  CHECK(once == data->batch(Split::train, row, draw_of(0)).to_vector<float>());
+  CHECK(once != data->batch(Split::train, row, draw_of(1)).to_vector<float>());
+  CHECK(data->bytes(Split::test, row).to_vector<std::uint8_t>() ==
+        data->bytes(Split::test, row, draw_of(1)).to_vector<std::uint8_t>());
+
+  const auto sharp = make_data_set(
+      "mnist", {.directory = folder.path(), .binarisation = Binarisation::thresholded});
+  CHECK(sharp->name() == "mnist, thresholded binarisation");
+  const std::vector<std::int64_t> edge = {126, 127, 128, 129};
+  const Tensor images = sharp->batch(Split::train, edge, draw_of(0));
+  for (std::int64_t i = 0; i < 4; ++i)
+    CHECK(mean_of(images.slice(0, i, i + 1)) == (i < 2 ? 0 : 1));
+}
+
+TEST_CASE("mnist: the published binarised test images are used where they are present") {
+  const TemporaryFolder folder;
+  write_grey(folder, "mnist");
+  folder.write("binarized-mnist/binarized_mnist_test-images-idx3-ubyte.gz", flat_images(10000, 2));
+  const auto data = make_data_set("mnist", {.directory = folder.path()});
+  CHECK(data->split_name(Split::test) == "binarized-mnist test");
+  CHECK_FALSE(data->labels(Split::test).defined());
+  const std::vector<std::int64_t> rows = {4, 5};
+  const Tensor images = data->batch(Split::test, rows);
+  CHECK(mean_of(images.slice(0, 0, 1)) == 0);
+  CHECK(mean_of(images.slice(0, 1, 2)) == 1);
+}
+
+TEST_CASE("mnist: on meta the same bytes are allocated and no file is read") {
+  const TemporaryFolder folder;
+  write_grey(folder, "mnist");
+  const auto allocated = [&](const DataOptions& options) {
+    Allocator& allocator = allocator_of(options.device);
+    const std::size_t before = allocator.counters().in_use;
+    const auto data = make_data_set("mnist", options);
+    return allocator.counters().in_use - before;
+  };
+  CHECK(allocated({.directory = folder.path()}) ==
+        allocated({.directory = "nowhere", .device = {Device::meta}}));
+}
+
+TEST_CASE("mnist: missing files are listed with their places and origin") {
+  CHECK(
+      data_error([] { make_data_set("mnist", {.directory = "nowhere"}); }) ==
+      "data: mnist needs mnist/train-images-idx3-ubyte.gz, which is not in nowhere. Put its files "
+      "there, or name another folder with --data-dir or LIKELY_DATA. It is read from\n"
+      "  nowhere/mnist/train-images-idx3-ubyte.gz\n"
+      "  nowhere/mnist/train-labels-idx1-ubyte.gz\n"
+      "  nowhere/mnist/t10k-images-idx3-ubyte.gz\n"
+      "  nowhere/mnist/t10k-labels-idx1-ubyte.gz\n"
+      "(or the same without .gz), from LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist, "
+      "CC BY-SA 3.0");
+}
+
+TEST_CASE("mnist: files of another size and grey pixels in a binary set are refused") {
+  const TemporaryFolder folder;
+  const std::string images = folder.write("mnist/train-images-idx3-ubyte", idx({1, 1, 1}, {0}));
+  folder.write("mnist/train-labels-idx1-ubyte", idx({1}, {0}));
+  CHECK(data_error([&] { make_data_set("mnist", {.directory = folder.path()}); }) ==
+        "data: " + images +
+            " has the shape [1, 1, 1], that file of mnist has [60000, 28, 28]. Fetch the published "
+            "file.");
+  const std::string binary = folder.write(
+      "binarized-mnist/binarized_mnist_train-images-idx3-ubyte.gz", flat_images(50000, 3));
+  CHECK(data_error([&] { make_data_set("binarized-mnist", {.directory = folder.path()}); }) ==
+        "data: " + binary +
+            " holds the value 2 in image 2: the pixels of binarized-mnist are 0 or 1. Fetch the "
+            "published file.");
+}
+
+TEST_CASE("data: names and binarisations that do not exist name the nearest") {
+  CHECK_THROWS_WITH_AS(
+      make_data_set("mnits", {}),
+      "data: there is no data set 'mnits'. Did you mean 'mnist'? There are shapes, "
+      "bars-4, bars, bars-16, mnist, fashion-mnist, binarized-mnist.",
+      UsageError);
+  CHECK_THROWS_WITH_AS(binarisation_of("treshold"),
+                       "data: there is no binarisation 'treshold'. Did you mean 'thresholded'? "
+                       "There are sampled, thresholded, fixed.",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(make_data_set("fashion-mnist", {.binarisation = Binarisation::fixed}),
+                       "data: fashion-mnist has no published fixed binarisation. Use sampled or "
+                       "thresholded.",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(make_data_set("binarized-mnist", {.binarisation = Binarisation::sampled}),
+                       "data: binarized-mnist is one fixed draw. Use --data mnist for sampled "
+                       "binarisation.",
+                       UsageError);
+}
+
+TEST_CASE(
+    "data: the list states each set, the entropy of the generated ones, and what is missing") {
+  const std::string text = list_data_sets("nowhere");
+  for (const DataSetDescription& set : data_sets()) {
+    CHECK(text.find(set.name + " ") != std::string::npos);
+    if (set.files.empty() && set.name != "shapes")
+      CHECK(set.summary.find(fmt::format("{:.5f}", set.make({})->entropy().value())) !=
+            std::string::npos);
+  }
+  CHECK(text.find("mnist            missing") != std::string::npos);
+  CHECK(text.find("shapes           generated") != std::string::npos);
+}
+
+TEST_CASE("data: verify tells damaged, missing and foreign files from published ones") {
+  const TemporaryFolder folder;
+  const std::string foreign = folder.write("mnist/train-images-idx3-ubyte", {1, 2, 3});
+  const std::string damaged = folder.write("mnist/t10k-labels-idx1-ubyte.gz", {0x1f, 0x8b, 8, 0});
+  const Verification found = verify(find_data_set("mnist"), folder.path());
+  CHECK_FALSE(found.holds);
+  REQUIRE(found.lines.size() == 4);
+  CHECK(
+      found.lines[0] ==
+      foreign +
+          ": content has sha256 039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81, "
+          "as published ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db");
+  CHECK(found.lines[1] == (folder.path() / "mnist/train-labels-idx1-ubyte.gz: missing").string());
+  CHECK(found.lines[3] ==
+        "gzip: " + damaged + " ends inside its compressed data, after 4 bytes. Fetch it again.");
+  CHECK(verify(find_data_set("shapes"), folder.path()).holds);
+}
+
+TEST_CASE("real data: files as published, first labels, mean pixels") {
+  const char* const directory = real_data();
+  if (!directory)
+    return;
+  for (const char* const name : {"mnist", "fashion-mnist", "binarized-mnist"})
+    CHECK_MESSAGE(verify(find_data_set(name), directory).holds, name);
+  const auto digits =
+      make_data_set("mnist", {.directory = directory, .binarisation = Binarisation::thresholded});
+  CHECK(digits->labels(Split::test).data<std::uint8_t>()[0] == 7);
+  CHECK(digits->labels(Split::train).data<std::uint8_t>()[0] == 5);
+  const auto sampled = make_data_set("mnist", {.directory = directory});
+  CHECK(sampled->split_name(Split::test) == "binarized-mnist test");
+  // The mean grey value of the 60,000 training images is 0.1307.
+  CHECK(mean_of(sampled->batch(Split::train, rows_up_to(5000), draw_of(0))) ==
+        doctest::Approx(0.1307).epsilon(0.02));
+  CHECK(mean_of(sampled->batch(Split::test, rows_up_to(10000))) ==
+        doctest::Approx(0.1325).epsilon(0.01));
+  const auto clothes = make_data_set("fashion-mnist", {.directory = directory});
+  CHECK(clothes->labels(Split::test).data<std::uint8_t>()[0] == 9);  // an ankle boot
+}
+
+TEST_CASE("real data: the ladder of sampled mnist is the known one") {
+  const char* const directory = real_data();
+  if (!directory)
+    return;
+  const auto ladder = baseline_ladder(*make_data_set("mnist", {.directory = directory}));
+  REQUIRE(ladder.size() == 4);
+  CHECK(ladder[0].nats == doctest::Approx(543.43).epsilon(1e-5));
+  CHECK(ladder[1].nats == doctest::Approx(205.8).epsilon(0.01));
+  CHECK(ladder[2].nats == doctest::Approx(100.6).epsilon(0.01));
+}

@@ -1,0 +1,112 @@
+// libpng's low-level writer. Its errors arrive by longjmp, so the function that it may leave owns
+// nothing.
+#include "zoo/run/png.h"
+
+#include <png.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+namespace likely {
+namespace {
+
+struct Picture {
+  std::int64_t height, width, channels;
+  std::vector<std::uint8_t> pixels;
+};
+
+Picture lay_out(const Tensor& images, const Grid& grid) {
+  const std::int64_t n = images.size(0), height = images.size(1), width = images.size(2);
+  const std::int64_t channels = images.size(3), step_y = height + grid.padding;
+  const std::int64_t columns = std::min(grid.columns, n), rows = (n + columns - 1) / columns;
+  const std::int64_t step_x = width + grid.padding;
+  Picture picture{rows * step_y + grid.padding, columns * step_x + grid.padding, channels, {}};
+  picture.pixels.assign(picture.height * picture.width * channels, grid.colour);
+  const std::uint8_t* from = images.data<std::uint8_t>();
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t y = 0; y < height; ++y, from += width * channels) {
+      const std::int64_t top = i / columns * step_y + grid.padding + y;
+      const std::int64_t left = i % columns * step_x + grid.padding;
+      std::copy_n(from, width * channels, &picture.pixels[(top * picture.width + left) * channels]);
+    }
+  return picture;
+}
+
+[[noreturn]] void leave(png_structp png, png_const_charp) { png_longjmp(png, 1); }
+
+// Filters off and a fixed level: small pictures, and bytes that depend on the pixels alone.
+bool encode(const Picture& picture, std::FILE* file) {
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, leave, nullptr);
+  png_infop info = png ? png_create_info_struct(png) : nullptr;
+  if (!info || setjmp(png_jmpbuf(png))) {
+    png_destroy_write_struct(&png, &info);
+    return false;
+  }
+  png_init_io(png, file);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width),
+               static_cast<png_uint_32>(picture.height), 8,
+               picture.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_NONE);
+  png_set_compression_level(png, 9);
+  png_write_info(png, info);
+  for (std::int64_t y = 0; y < picture.height; ++y)
+    png_write_row(png, &picture.pixels[y * picture.width * picture.channels]);
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  return true;
+}
+
+}  // namespace
+
+void write_png(const std::filesystem::path& path, const Tensor& images, const Grid& grid) {
+  require(
+      images.rank() == 4 && images.dtype() == DType::u8 && images.contiguous() &&
+          images.numel() > 0 && (images.size(3) == 1 || images.size(3) == 3),
+      "png: {} of type {} are no images: contiguous u8 [n, height, width, 1 or 3]. Convert them "
+      "with to_bytes.",
+      images.shape(), images.dtype());
+  require(grid.columns > 0 && grid.padding >= 0,
+          "png: a grid of {} columns, padding {}. Use at "
+          "least one column and no negative padding.",
+          grid.columns, grid.padding);
+  const Picture picture = lay_out(images, grid);
+  const std::filesystem::path temporary = path.string() + fmt::format(".{}.part", getpid());
+  errno = 0;
+  std::FILE* const file = std::fopen(temporary.c_str(), "wb");
+  bool good = file && encode(picture, file) && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
+  int reason = errno;
+  if (file && std::fclose(file) != 0 && good) {
+    good = false;
+    reason = errno;
+  }
+  if (good && std::rename(temporary.c_str(), path.c_str()) != 0) {
+    good = false;
+    reason = errno;
+  }
+  if (!good) {
+    std::remove(temporary.c_str());
+    fail<DataError>("png: {} cannot be written: {}. Check the folder and the space on its disk.",
+                    path.string(), reason ? std::strerror(reason) : "libpng refuses its size");
+  }
+}
+
+Tensor to_bytes(const Tensor& images) {
+  require(images.dtype() == DType::f32 && images.contiguous(),
+          "png: {} of type {} are not contiguous f32 images. Convert them first.", images.shape(),
+          images.dtype());
+  Tensor result = Tensor::empty(images.shape(), DType::u8);
+  const float* const from = images.data<float>();
+  std::transform(from, from + images.numel(), result.data<std::uint8_t>(), [](float value) {
+    const float inside = value > 0 ? std::min(value, 1.0f) : 0;  // NaN becomes 0
+    return static_cast<std::uint8_t>(std::lround(255 * inside));
+  });
+  return result;
+}
+
+}  // namespace likely
