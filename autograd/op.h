@@ -28,6 +28,7 @@ class Samples {
               const std::vector<double>& values);           // exactly these, in no variant
   Tensor constant(const Shape& shape);                      // N(0, 1), no gradient
   Tensor integers(const Shape& shape, std::int64_t below);  // i64, no gradient
+  Tensor index(const std::vector<std::int64_t>& values);    // i64, exactly these
 
   const Variables& leaves() const { return leaves_; }  // in the order of the calls
   // For the checker, before the case runs: these are the leaves to hand out instead.

@@ -100,6 +100,10 @@ Tensor Samples::integers(const Shape& shape, std::int64_t below) {
   return Tensor::of(drawn, numbers, device_);
 }
 
+Tensor Samples::index(const std::vector<std::int64_t>& values) {
+  return Tensor::of({static_cast<std::int64_t>(values.size())}, values, device_);
+}
+
 Shape Samples::empty_like(const Shape& shape) const {
   return variant_ == Variant::zero_size && shape.rank() > 0 ? shape.with(0, 0) : shape;
 }

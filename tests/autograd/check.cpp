@@ -48,9 +48,9 @@ TEST_CASE("gradients: every case of every op, both orders") {
       continue;
     differentiable += op->differentiable();
     for (const Finding& finding : check_gradients(*op)) {
-      INFO("gradients/" << finding.op << "/" << finding.case_name << "/" << name_of(finding.variant)
-                        << "/order " << finding.order << ": " << finding.error << " "
-                        << finding.note);
+      INFO("gradients/" << finding.op << "/" << finding.case_name << "/"
+                        << std::string(name_of(finding.variant)) << "/order " << finding.order
+                        << ": " << finding.error << " " << finding.note);
       CHECK(finding.passed());
     }
   }
@@ -102,7 +102,7 @@ TEST_CASE("ops: f32 agrees with f64, on 1 and 2 threads alike, and meta has the 
     if (std::string(op->name()).starts_with("test "))
       continue;
     for (const Case& example : op->cases()) {
-      INFO(op->name() << "/" << example.name);
+      INFO(std::string(op->name()) << "/" << example.name);
       const auto run = [&](DType dtype, Device device) {
         Samples samples(3, dtype, device);
         return example.run(samples).value();
