@@ -1,0 +1,2 @@
+#include "kernels/vendor/onednn.h"
+#include "tensor/tensor.h"

@@ -1,0 +1,1 @@
+#include "zoo/data/mnist.h"
