@@ -86,6 +86,24 @@ TEST_CASE("shapes: the mean of -log p is the entropy") {
   CHECK(std::abs(mean - data->entropy().value()) < 4 * spread / std::sqrt(20000.0));
 }
 
+TEST_CASE("shapes: pixels flip with probability 0.02, each as often as the other") {
+  const auto data = make_data_set("shapes", {});
+  const Tensor images = data->bytes(Split::train, rows_up_to(20000), draw_of(8, 0));
+  double total = 0, chi_square = 0;
+  for (int pixel = 0; pixel < 784; ++pixel) {
+    if (pixel / 28 % 27 != 0 && pixel % 28 % 27 != 0)
+      continue;  // only the border is black in every template
+    double flips = 0;
+    for (std::int64_t i = 0; i < 20000; ++i)
+      flips += images.data<std::uint8_t>()[i * 784 + pixel];
+    total += flips;
+    chi_square += (flips - 400) * (flips - 400) / (400 * 0.98);
+  }
+  CHECK(std::abs(total - 108 * 400) < 4 * std::sqrt(108 * 400 * 0.98));
+  CHECK(chi_square < 108 + 4 * std::sqrt(2.0 * 108));  // 108 border pixels
+  CHECK(chi_square > 108 - 4 * std::sqrt(2.0 * 108));
+}
+
 TEST_CASE("shapes: log p, posterior and nearest template agree with sums by hand") {
   const auto data = make_data_set("shapes", {});
   const TemplateMixture& mixture = *data->templates();

@@ -108,6 +108,21 @@ TEST_CASE("mnist: the published binarised test images are used where they are pr
   CHECK(mean_of(images.slice(0, 1, 2)) == 1);
 }
 
+TEST_CASE("mnist: fixed binarisation is the published one, all black and white") {
+  const TemporaryFolder folder;
+  for (const auto& [split, count] :
+       {std::pair{"train", 50000u}, {"valid", 10000u}, {"test", 10000u}})
+    folder.write(fmt::format("binarized-mnist/binarized_mnist_{}-images-idx3-ubyte", split),
+                 idx({count, 28, 28}, Bytes(count * std::size_t{784}, count == 50000)));
+  const auto data =
+      make_data_set("mnist", {.directory = folder.path(), .binarisation = Binarisation::fixed});
+  CHECK(data->name() == "binarized-mnist, fixed binarisation");
+  CHECK(data->size(Split::train) == 50000);
+  const std::vector<std::int64_t> rows = {0, 9999};
+  CHECK(mean_of(data->batch(Split::train, rows, draw_of(0))) == 1);
+  CHECK(mean_of(data->batch(Split::test, rows)) == 0);
+}
+
 TEST_CASE("mnist: on meta the same bytes are allocated and no file is read") {
   const TemporaryFolder folder;
   write_grey(folder, "mnist");

@@ -45,10 +45,10 @@ Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Dr
   ImageWords words{{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
   if (split == Split::train)
     words = {read_step_state(draw.state), draw.purpose, draw.index};
-  // One block that decides on the whole image, then one word a pixel.
+  // At most one word for the whole image and one for each pixel.
   const std::int64_t blocks = 1 + (pixels + 3) / 4;
   T* const values = result.data<T>();
-  kernels::parallel_for(n, 32, [&](std::int64_t begin, std::int64_t end) {
+  kernels::parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> image(pixels);
     ImageWords own = words;
     for (std::int64_t i = begin; i < end; ++i) {

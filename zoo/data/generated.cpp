@@ -14,8 +14,10 @@ class GeneratedSet final : public DataSet {
  public:
   GeneratedSet(std::string name, TemplateMixture mixture, const DataOptions& options)
       : DataSet(std::move(name), mixture.image(), options.seed, options.device),
-        mixture_(std::move(mixture)),
-        flips_below_(std::llround(mixture_.flip() * 0x1p32)) {}
+        mixture_(std::move(mixture)) {
+    for (std::int64_t k = 0; k <= image().numel(); ++k)
+      survive_.push_back(std::llround(std::pow(1 - mixture_.flip(), k) * 0x1p32));
+  }
 
   std::int64_t size(Split split) const override {
     return split == Split::train ? endless : held_out;
@@ -29,16 +31,30 @@ class GeneratedSet final : public DataSet {
  private:
   void write_image(Split, std::int64_t, const ImageWords& words,
                    std::uint8_t* pixels) const override {
-    const std::uint8_t* const chosen = mixture_.pixels(mixture_.choose(words.block(0).word[0]));
-    for (std::int64_t i = 0; i < image().numel(); i += 4) {
-      const PhiloxBlock block = words.block(static_cast<std::uint32_t>(1 + i / 4));
-      for (std::int64_t j = i; j < std::min(i + 4, image().numel()); ++j)
-        pixels[j] = chosen[j] ^ static_cast<std::uint8_t>(block.word[j - i] < flips_below_);
+    PhiloxBlock block = words.block(0);
+    std::copy_n(mixture_.pixels(mixture_.choose(block.word[0])), image().numel(), pixels);
+    // The runs of pixels between flips are geometric: one word for each flip, not for each pixel.
+    std::int64_t pixel = -1;
+    for (std::uint32_t used = 1;; ++used) {
+      if (used % 4 == 0)
+        block = words.block(used / 4);
+      pixel += 1 + run_length(block.word[used % 4]);
+      if (pixel >= image().numel())
+        return;
+      pixels[pixel] ^= 1;
     }
   }
 
+  // k with probability flip (1 − flip)^k, to 2^-32; the number of pixels stands for all larger
+  // ones.
+  std::int64_t run_length(std::uint32_t word) const {
+    return std::partition_point(survive_.begin() + 1, survive_.end(),
+                                [&](std::int64_t below) { return word < below; }) -
+           survive_.begin() - 1;
+  }
+
   TemplateMixture mixture_;
-  std::int64_t flips_below_;  // of 2^32
+  std::vector<std::int64_t> survive_;  // (1 − flip)^k, k = 0 … pixels, in units of 2^-32
 };
 
 enum class Figure { disc, square, triangle, cross };

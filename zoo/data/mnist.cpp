@@ -45,7 +45,9 @@ class StoredSet final : public DataSet {
         break;
       case Binarisation::sampled:
         for (std::int64_t i = 0; i < size; i += 4) {
-          const PhiloxBlock block = words.block(static_cast<std::uint32_t>(1 + i / 4));
+          PhiloxBlock block{};  // its words decide nothing where all four are black or white
+          if (std::any_of(grey + i, grey + i + 4, [](std::uint8_t v) { return v > 0 && v < 255; }))
+            block = words.block(static_cast<std::uint32_t>(i / 4));
           for (std::int64_t j = 0; j < 4; ++j)  // word / 2^32 < value / 255
             pixels[i + j] = std::uint64_t{block.word[j]} * 255 < std::uint64_t{grey[i + j]} << 32;
         }

@@ -54,6 +54,12 @@ TemplateMixture::TemplateMixture(const Shape& image, std::vector<std::uint8_t> p
     pack(&pixels_[t * size], size, &packed_[t * words_]);
     outcomes_.insert(outcomes_.end(), multiplicity[t], static_cast<std::int32_t>(t));
   }
+  sorted_.resize(count);
+  std::iota(sorted_.begin(), sorted_.end(), 0);
+  std::sort(sorted_.begin(), sorted_.end(), [&](std::int32_t a, std::int32_t b) {
+    return std::lexicographical_compare(&packed_[a * words_], &packed_[a * words_] + words_,
+                                        &packed_[b * words_], &packed_[b * words_] + words_);
+  });
   for (const int m : multiplicity)
     weights_.push_back(m / static_cast<double>(outcomes_.size()));
   for (std::int64_t d = 0; d <= size; ++d)
@@ -73,36 +79,58 @@ double TemplateMixture::entropy() const {
 template <class F>
 void TemplateMixture::for_each_image(const Tensor& images, const F& f) const {
   const std::int64_t size = image_.numel(), n = images.numel() / size;
-  require(images.numel() == n * size &&
-              (images.dtype() == DType::f32 || images.dtype() == DType::u8) && images.contiguous(),
-          "templates: {} of type {} are no contiguous f32 or u8 images of shape {}.",
-          images.shape(), images.dtype(), image_);
+  const bool bytes = images.dtype() == DType::u8;
+  require(
+      images.numel() == n * size && (bytes || images.dtype() == DType::f32) && images.contiguous(),
+      "templates: {} of type {} are no contiguous f32 or u8 images of shape {}.", images.shape(),
+      images.dtype(), image_);
   kernels::parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint64_t> bits(words_);
-    std::vector<std::uint16_t> distances(count());
     for (std::int64_t i = begin; i < end; ++i) {
       std::fill(bits.begin(), bits.end(), 0);
-      if (images.dtype() == DType::f32)
-        pack(images.data<float>() + i * size, size, bits.data());
-      else
+      if (bytes)
         pack(images.data<std::uint8_t>() + i * size, size, bits.data());
-      hamming_distances(bits.data(), packed_.data(), count(), words_, distances.data());
-      f(i, distances.data());
+      else
+        pack(images.data<float>() + i * size, size, bits.data());
+      f(i, bits.data());
     }
   });
 }
 
+template <class F>
+void TemplateMixture::for_each_distances(const Tensor& images, const F& f) const {
+  for_each_image(images, [&](std::int64_t i, const std::uint64_t* bits) {
+    std::vector<std::uint16_t> distances(count());
+    hamming_distances(bits, packed_.data(), count(), words_, distances.data());
+    f(i, distances.data());
+  });
+}
+
+double TemplateMixture::exact_log_prob(const std::uint64_t* image) const {
+  const auto words_of = [&](std::int32_t t) { return &packed_[t * words_]; };
+  const auto found =
+      std::lower_bound(sorted_.begin(), sorted_.end(), image, [&](std::int32_t t, const auto* key) {
+        return std::lexicographical_compare(words_of(t), words_of(t) + words_, key, key + words_);
+      });
+  const bool occurs = found != sorted_.end() && std::equal(image, image + words_, words_of(*found));
+  return occurs ? std::log(weights_[*found]) : -std::numeric_limits<double>::infinity();
+}
+
 std::vector<double> TemplateMixture::log_prob(const Tensor& images) const {
   std::vector<double> nats(images.numel() / image_.numel());
-  const auto size = static_cast<double>(image_.numel());
-  for_each_image(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  if (flip_ == 0) {
+    for_each_image(
+        images, [&](std::int64_t i, const std::uint64_t* bits) { nats[i] = exact_log_prob(bits); });
+    return nats;
+  }
+  const double none_flips = static_cast<double>(image_.numel()) * std::log1p(-flip_);
+  const double odds = std::log(flip_) - std::log1p(-flip_);
+  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
     const int least = *std::min_element(distances, distances + count());
     double sum = 0;
     for (std::int64_t t = 0; t < count(); ++t)
       sum += weights_[t] * powers_[distances[t] - least];
-    nats[i] = std::log(sum) + size * std::log1p(-flip_);
-    if (least > 0)  // 0 · ln 0 is 0 where nothing needs to flip
-      nats[i] += least * std::log(flip_ / (1 - flip_));
+    nats[i] = std::log(sum) + none_flips + least * odds;
   });
   return nats;
 }
@@ -110,7 +138,7 @@ std::vector<double> TemplateMixture::log_prob(const Tensor& images) const {
 Tensor TemplateMixture::posterior(const Tensor& images) const {
   Tensor result = Tensor::empty({images.numel() / image_.numel(), count()}, DType::f64);
   double* const rows = result.data<double>();
-  for_each_image(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
     double* const row = rows + i * count();
     const int least = *std::min_element(distances, distances + count());
     for (std::int64_t t = 0; t < count(); ++t)
@@ -125,7 +153,7 @@ Tensor TemplateMixture::posterior(const Tensor& images) const {
 TemplateMixture::Nearest TemplateMixture::nearest(const Tensor& images) const {
   const std::int64_t n = images.numel() / image_.numel();
   Nearest result{std::vector<std::int32_t>(n), std::vector<std::int32_t>(n)};
-  for_each_image(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
     const auto* least = std::min_element(distances, distances + count());
     result.index[i] = static_cast<std::int32_t>(least - distances);
     result.distance[i] = *least;

@@ -42,15 +42,20 @@ class TemplateMixture {
   }
 
  private:
-  // Calls f(i, distances) with the Hamming distances of each image to all templates.
+  // Calls f(i, words) with the bits of each image.
   template <class F>
   void for_each_image(const Tensor& images, const F& f) const;
+  // Calls f(i, distances) with the Hamming distances of each image to all templates.
+  template <class F>
+  void for_each_distances(const Tensor& images, const F& f) const;
+  double exact_log_prob(const std::uint64_t* image) const;  // where flip is 0
 
   Shape image_;
   std::vector<std::uint8_t> pixels_;
   double flip_;
   std::int64_t words_;                 // 64-bit words an image
   std::vector<std::uint64_t> packed_;  // [templates, words]
+  std::vector<std::int32_t> sorted_;   // templates by their words
   std::vector<double> weights_;        // [templates]
   std::vector<std::int32_t> outcomes_;
   std::vector<double> powers_;  // (flip / (1 − flip))^d, d = 0 … pixels
