@@ -6,25 +6,32 @@
 
 namespace likely::kernels {
 
+// Element i comes from word i. f64 and bf16 hold the value that f32 would, rounded.
 Tensor random_bits(const Shape& shape, const Draw& draw);                        // i32, all 32 bits
 Tensor uniform(const Shape& shape, const Draw& draw, DType dtype = DType::f32);  // (0, 1)
-Tensor normal(const Shape& shape, const Draw& draw,
-              DType dtype = DType::f32);                                    // N(0, 1), Box–Muller
-Tensor bernoulli(const Tensor& probability, const Draw& draw);              // 1 where uniform < p
-Tensor integers(const Shape& shape, std::int64_t below, const Draw& draw);  // i64 in [0, below)
+Tensor bernoulli(const Tensor& probability, const Draw& draw);  // 1 where uniform < p, else 0
 
-// A permutation of 0 … n - 1 as i64, keyed by the draw: order of random 64-bit keys, ties by
-// position.
+// N(0, 1) by Box & Muller 1958: elements 2j and 2j + 1 are r cos 2πv and r sin 2πv with
+// r = √(-2 ln u), u and v the uniforms of words 2j and 2j + 1. The largest |value| is 5.77.
+Tensor normal(const Shape& shape, const Draw& draw, DType dtype = DType::f32);
+
+// i64 in [0, below): the upper half of below · (words 2i and 2i + 1, the first one low).
+Tensor integers(const Shape& shape, std::int64_t below, const Draw& draw);
+
+// A permutation of 0 … n - 1 as i64: the order of 64-bit keys (words as in integers), ties by
+// position. Sorted on the host.
 Tensor permutation(std::int64_t n, const Draw& draw);
 
-enum class RandomKind { bits, uniform, normal };
+enum class RandomKind { bits, uniform, normal, bernoulli, integers };
 struct RandomProblem {
   RandomKind kind;
-  DType dtype;
+  DType dtype;  // of `out`, and of `probability`
   std::int64_t count;
   const void* state;  // StepState, read when the kernel runs
   std::uint32_t purpose, index;
   void* out;
+  const void* probability = nullptr;
+  std::int64_t below = 0;
 };
 struct RandomBackend {
   const char* name;

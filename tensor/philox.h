@@ -26,7 +26,7 @@ LIKELY_HD PhiloxBlock philox(PhiloxBlock c, std::uint32_t key0, std::uint32_t ke
 
 // In (0, 1), never the ends: the middle of one of 2^23 equal cells.
 LIKELY_HD float uniform_from(std::uint32_t word) {
-  return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f;
+  return (static_cast<float>(static_cast<std::int32_t>(word >> 9)) + 0.5f) * 0x1p-23f;
 }
 
 }  // namespace likely

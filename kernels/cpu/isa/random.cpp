@@ -1,0 +1,95 @@
+// Philox blocks side by side, and uniform and normal numbers from their words.
+#include "kernels/cpu/isa/random.h"
+
+#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12 warns falsely of its own header
+#include <immintrin.h>
+
+#include "kernels/math.h"
+#include "tensor/philox.h"
+
+namespace likely::kernels::LIKELY_ISA {
+namespace {
+
+// One block in each 64-bit lane. Only the lower halves count: the multiply reads no other.
+#ifdef __AVX512F__
+constexpr int blocks = 8;
+#else
+constexpr int blocks = 4;
+#endif
+using Words [[gnu::vector_size(8 * blocks)]] = unsigned long long;
+constexpr int pairs = random_batch / 2;
+
+[[gnu::always_inline]] inline void multiply(const Words& a, std::uint32_t b, Words& product) {
+#ifdef __AVX512F__
+  product = (Words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#else
+  product = (Words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#endif
+}
+
+// Word 2j of the batch to first[j], word 2j + 1 to second[j].
+void make_words(const PhiloxStream& stream, std::int64_t batch, std::uint32_t* first,
+                std::uint32_t* second) {
+  Words lane;
+  for (int l = 0; l < blocks; ++l)
+    lane[l] = l;
+  for (std::int64_t block = batch * (random_batch / 4), end = block + random_batch / 4; block < end;
+       block += blocks, first += 2 * blocks, second += 2 * blocks) {
+    Words word0 = lane + static_cast<unsigned long long>(block), word1 = Words{} + stream.index,
+          word2 = Words{} + stream.update, word3 = Words{} + stream.purpose;
+    std::uint32_t key0 = stream.key[0], key1 = stream.key[1];
+    for (int round = 0; round < 10; ++round) {
+      Words a, b;
+      multiply(word0, 0xD2511F53u, a);
+      multiply(word2, 0xCD9E8D57u, b);
+      word0 = (b >> 32) ^ word1 ^ key0;
+      word2 = (a >> 32) ^ word3 ^ key1;
+      word1 = b;
+      word3 = a;
+      key0 += 0x9E3779B9u;
+      key1 += 0xBB67AE85u;
+    }
+    const Words low = Words{} + 0xffffffffull;
+    const Words even = (word0 & low) | (word2 << 32), odd = (word1 & low) | (word3 << 32);
+    __builtin_memcpy(first, &even, sizeof even);
+    __builtin_memcpy(second, &odd, sizeof odd);
+  }
+}
+
+void bits(const PhiloxStream& stream, std::int64_t batch, std::uint32_t* out) {
+  alignas(64) std::uint32_t first[pairs], second[pairs];
+  make_words(stream, batch, first, second);
+#pragma omp simd
+  for (int j = 0; j < pairs; ++j) {
+    out[2 * j] = first[j];
+    out[2 * j + 1] = second[j];
+  }
+}
+
+void uniform(const PhiloxStream& stream, std::int64_t batch, float* out) {
+  alignas(64) std::uint32_t first[pairs], second[pairs];
+  make_words(stream, batch, first, second);
+#pragma omp simd
+  for (int j = 0; j < pairs; ++j) {
+    out[2 * j] = uniform_from(first[j]);
+    out[2 * j + 1] = uniform_from(second[j]);
+  }
+}
+
+void normal(const PhiloxStream& stream, std::int64_t batch, float* out) {
+  alignas(64) std::uint32_t first[pairs], second[pairs];
+  make_words(stream, batch, first, second);
+#pragma omp simd
+  for (int j = 0; j < pairs; ++j) {
+    const float radius = sqrt(-2.0f * log(uniform_from(first[j])));
+    const SinCos angle = sin_cos_turns(uniform_from(second[j]));
+    out[2 * j] = radius * angle.cos;
+    out[2 * j + 1] = radius * angle.sin;
+  }
+}
+
+}  // namespace
+
+const RandomTable random_table{bits, uniform, normal};
+
+}  // namespace likely::kernels::LIKELY_ISA

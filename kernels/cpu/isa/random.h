@@ -1,0 +1,28 @@
+// The hot loops of random numbers, one table an instruction set.
+#pragma once
+#include <cstdint>
+
+namespace likely::kernels {
+
+// What all blocks of one draw share.
+struct PhiloxStream {
+  std::uint32_t key[2];
+  std::uint32_t index, update, purpose;
+};
+
+inline constexpr std::int64_t random_batch = 256;  // numbers made at a time: 64 blocks
+
+// Each writes the 256 numbers of one batch: elements 256 batch … of the draw.
+struct RandomTable {
+  void (*bits)(const PhiloxStream& stream, std::int64_t batch, std::uint32_t* out);
+  void (*uniform)(const PhiloxStream& stream, std::int64_t batch, float* out);
+  void (*normal)(const PhiloxStream& stream, std::int64_t batch, float* out);
+};
+namespace isa_v3 {
+extern const RandomTable random_table;
+}
+namespace isa_v4 {
+extern const RandomTable random_table;
+}
+
+}  // namespace likely::kernels

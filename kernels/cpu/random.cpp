@@ -1,0 +1,123 @@
+// Random numbers on the CPU: batches of whole Philox blocks, shared out among threads. The loops
+// are in isa/random.cpp.
+#include "kernels/random.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa/random.h"
+#include "kernels/parallel.h"
+
+namespace likely::kernels {
+namespace {
+
+constexpr std::int64_t batches_of_a_chunk = 32;
+
+const RandomTable& table() { return for_isa(isa_v3::random_table, isa_v4::random_table); }
+
+PhiloxStream stream_of(const RandomProblem& problem) {
+  StepState state;
+  std::memcpy(&state, problem.state, sizeof state);
+  return {{static_cast<std::uint32_t>(state.seed), static_cast<std::uint32_t>(state.seed >> 32)},
+          problem.index,
+          static_cast<std::uint32_t>(state.update),
+          problem.purpose};
+}
+
+// Calls f(batch, first element, how many) in parallel; a batch makes `made` elements.
+template <class F>
+void for_each_batch(std::int64_t count, std::int64_t made, F f) {
+  parallel_for((count - 1) / made + 1, batches_of_a_chunk,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t batch = begin; batch < end; ++batch)
+                   f(batch, batch * made, std::min(made, count - batch * made));
+               });
+}
+
+// Writes whole batches in place and passes the rest through a buffer.
+template <class T>
+void fill_directly(const RandomProblem& problem,
+                   void (*make)(const PhiloxStream&, std::int64_t, T*)) {
+  const PhiloxStream stream = stream_of(problem);
+  auto* out = static_cast<T*>(problem.out);
+  for_each_batch(problem.count, random_batch,
+                 [&](std::int64_t batch, std::int64_t at, std::int64_t count) {
+                   if (count == random_batch)
+                     return make(stream, batch, out + at);
+                   T made[random_batch];
+                   make(stream, batch, made);
+                   std::copy_n(made, count, out + at);
+                 });
+}
+
+// Writes f(made number, element) for every element.
+template <class T, class F>
+void fill_through(const RandomProblem& problem,
+                  void (*make)(const PhiloxStream&, std::int64_t, float*), F f) {
+  const PhiloxStream stream = stream_of(problem);
+  auto* out = static_cast<T*>(problem.out);
+  for_each_batch(problem.count, random_batch,
+                 [&](std::int64_t batch, std::int64_t at, std::int64_t count) {
+                   float made[random_batch];
+                   make(stream, batch, made);
+                   for (std::int64_t i = 0; i < count; ++i)
+                     out[at + i] = T(f(made[i], at + i));
+                 });
+}
+
+template <class T>
+void fill_floating(const RandomProblem& problem) {
+  if (problem.kind == RandomKind::bernoulli) {
+    const auto* p = static_cast<const T*>(problem.probability);
+    fill_through<T>(problem, table().uniform, [p](float u, std::int64_t i) {
+      if constexpr (std::is_same_v<T, double>)
+        return u < p[i] ? 1.0f : 0.0f;
+      else
+        return u < static_cast<float>(p[i]) ? 1.0f : 0.0f;
+    });
+    return;
+  }
+  const bool normal = problem.kind == RandomKind::normal;
+  if constexpr (std::is_same_v<T, float>)
+    fill_directly(problem, normal ? table().normal : table().uniform);
+  else if (normal || std::is_same_v<T, double>)
+    fill_through<T>(problem, normal ? table().normal : table().uniform,
+                    [](float value, std::int64_t) { return value; });
+  else  // the largest bf16 below 1, lest one be rounded up to it
+    fill_through<T>(problem, table().uniform,
+                    [](float value, std::int64_t) { return std::min(value, 0.99609375f); });
+}
+
+void fill_integers(const RandomProblem& problem) {
+  const PhiloxStream stream = stream_of(problem);
+  auto* out = static_cast<std::int64_t*>(problem.out);
+  for_each_batch(
+      problem.count, random_batch / 2,
+      [&](std::int64_t batch, std::int64_t at, std::int64_t count) {
+        std::uint32_t word[random_batch];
+        table().bits(stream, batch, word);
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::uint64_t r = word[2 * i] | std::uint64_t{word[2 * i + 1]} << 32;
+          out[at + i] = static_cast<std::int64_t>(
+              static_cast<unsigned __int128>(r) * static_cast<std::uint64_t>(problem.below) >> 64);
+        }
+      });
+}
+
+void fill(const RandomProblem& problem) {
+  if (problem.kind == RandomKind::bits)
+    return fill_directly(problem, table().bits);
+  if (problem.kind == RandomKind::integers)
+    return fill_integers(problem);
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    if constexpr (is_floating(dtype_of<T>))
+      fill_floating<T>(problem);
+  });
+}
+
+const Registered<RandomBackend> registered(random_family(), Device::cpu, Source::own,
+                                           {"philox", fill});
+
+}  // namespace
+}  // namespace likely::kernels
