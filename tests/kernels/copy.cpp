@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "kernels/parallel.h"
+#include "tests/kernels/tools.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -21,15 +22,6 @@ Tensor counting(const Shape& shape) {
 }
 
 std::vector<double> doubles(const std::vector<float>& x) { return {x.begin(), x.end()}; }
-
-std::string message(auto f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/reduce.h"
 #include "kernels/parallel.h"
+#include "tests/kernels/tools.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -17,25 +17,6 @@ using namespace likely::kernels;
 namespace {
 
 const float infinity = std::numeric_limits<float>::infinity();
-
-// Values that do not add exactly.
-Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {
-  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  for (double& value : values) {
-    seed = seed * 1664525u + 1013904223u;
-    value = (seed >> 8) * 0x1p-23 - 0.7;
-  }
-  return cast(Tensor::of(shape, values), dtype);
-}
-
-std::string message(auto f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // The tree of kernels/cpu/isa/reduce.h, written as its definition.
 float tree(const float* x, std::int64_t n) {
