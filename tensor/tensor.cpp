@@ -5,6 +5,24 @@
 #include "tensor/allocator.h"
 
 namespace likely {
+namespace {
+
+// The elements in row-major order, whatever the strides.
+template <class T>
+void gather(const Tensor& tensor, T* to) {
+  const T* from = tensor.data<T>();
+  std::array<std::int64_t, Shape::max_rank> at{};
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+    std::int64_t position = 0;
+    for (int axis = 0; axis < tensor.rank(); ++axis)
+      position += at[axis] * tensor.strides()[axis];
+    to[i] = from[position];
+    for (int axis = tensor.rank() - 1; axis >= 0 && ++at[axis] == tensor.size(axis); --axis)
+      at[axis] = 0;
+  }
+}
+
+}  // namespace
 
 Storage::Storage(std::size_t bytes, Device device)
     : data_(allocator_of(device).allocate(bytes)), bytes_(bytes), device_(device) {}
@@ -194,23 +212,7 @@ std::vector<T> Tensor::to_vector() const {
   require(dtype_ == dtype_of<T>, "to_vector: asked for {} elements of a {} tensor.", dtype_of<T>,
           dtype_);
   std::vector<T> values(static_cast<std::size_t>(numel_));
-  if (numel_ == 0)
-    return values;
-  const Tensor here = to(Device::cpu);
-  const T* from = here.data<T>();
-  if (here.contiguous()) {
-    std::memcpy(values.data(), from, values.size() * sizeof(T));
-    return values;
-  }
-  std::array<std::int64_t, Shape::max_rank> at{};
-  for (T& value : values) {
-    std::int64_t position = 0;
-    for (int i = 0; i < rank(); ++i)
-      position += at[i] * here.strides()[i];
-    value = from[position];
-    for (int i = rank() - 1; i >= 0 && ++at[i] == shape_[i]; --i)
-      at[i] = 0;
-  }
+  copy_to_host(values.data());
   return values;
 }
 template std::vector<float> Tensor::to_vector<float>() const;
@@ -219,6 +221,18 @@ template std::vector<bf16> Tensor::to_vector<bf16>() const;
 template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
 template std::vector<std::int32_t> Tensor::to_vector<std::int32_t>() const;
 template std::vector<std::uint8_t> Tensor::to_vector<std::uint8_t>() const;
+
+void Tensor::copy_to_host(void* values) const {
+  const void* from = raw();
+  if (numel_ == 0)
+    return;
+  if (contiguous())
+    return memory_of(device()).copy(device().index, values, from, bytes());
+  require(device() == Device::cpu,
+          "copy_to_host: {} with strides {} on {} is not contiguous. Use contiguous() first.",
+          shape_, strides_, device());
+  with_type(dtype_, [&]<class T>(Type<T>) { gather(*this, static_cast<T*>(values)); });
+}
 
 void Tensor::copy_from_host(const void* values) {
   require(contiguous(), "copy_from_host: {} with strides {} is not contiguous.", shape_, strides_);

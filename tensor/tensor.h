@@ -93,6 +93,7 @@ class Tensor {
   T item() const;  // the only element, as T whatever the type; copies from the device
   template <class T>
   std::vector<T> to_vector() const;  // all elements in row-major order, of the tensor's own type
+  void copy_to_host(void* values) const;    // the same into given memory
   void copy_from_host(const void* values);  // contiguous tensors only; counts as a write
   Tensor to(Device device) const;  // contiguous copy; the tensor itself where it is there already
 

@@ -1,0 +1,49 @@
+// Files: bytes read from a file or from memory in checked pieces, and files written whole or not at
+// all.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "tensor/tensor.h"
+
+namespace likely {
+
+// What a reader of a format reads from.
+class ByteSource {
+ public:
+  // DataError, beginning with the format's name, where the file cannot be read.
+  static ByteSource file(const std::string& format, const std::string& path);
+  // The bytes must outlive the source; `name` stands for the path in messages.
+  static ByteSource memory(std::span<const std::byte> bytes, std::string name);
+
+  const std::string& name() const { return name_; }
+  std::uint64_t size() const { return size_; }
+
+  // Throws DataError where that piece does not lie within the size, or the file has shrunk.
+  void read(std::uint64_t offset, void* to, std::size_t bytes) const;
+
+ private:
+  using Read = std::function<bool(std::uint64_t offset, void* to, std::size_t bytes)>;
+  ByteSource(std::string name, std::uint64_t size, Read read)
+      : name_(std::move(name)), size_(size), read_(std::move(read)) {}
+
+  std::string name_;
+  std::uint64_t size_;
+  Read read_;
+};
+
+// Where a writer of a format puts its bytes, in order.
+using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
+
+// All elements in row-major order.
+void write_elements(const Tensor& tensor, const ByteSink& sink);
+
+// What `write` puts into its sink becomes the file, all of it or nothing: written beside `path`,
+// then renamed. SaveError where that fails. (A run's checkpoints are also synced:
+// zoo/run/file_system.h.)
+void save_file(const std::string& path, const std::function<void(const ByteSink&)>& write);
+
+}  // namespace likely
