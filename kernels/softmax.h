@@ -5,9 +5,10 @@
 
 namespace likely::kernels {
 
+// Floating-point types; bf16 computes in f32. A row with +inf or NaN, or of -inf alone, gives NaN.
 Tensor softmax(const Tensor& x, int axis);
 Tensor log_softmax(const Tensor& x, int axis);
-// A row of -inf gives -inf; one +inf gives +inf; NaN gives NaN.
+// A row of -inf gives -inf, as does one of no elements; one +inf gives +inf; NaN gives NaN.
 Tensor log_sum_exp(const Tensor& x, int axis, Keep keep = Keep::no);
 
 enum class SoftmaxKind { softmax, log_softmax, log_sum_exp };
