@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "zoo/run/nearest_word.h"
-
 namespace likely {
 namespace {
 
@@ -152,7 +150,9 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
   std::vector<Setting> settings{
       fixed_setting("data", "data set", description.data.front(), description.data),
       fixed_setting("data-dir", "folder of downloaded data; empty: where `data get` puts it", ""),
-      fixed_setting("binarisation", "of grey images", "sampled", {"sampled", "thresholded"}),
+      fixed_setting("binarisation", "of grey images; usual: as the data set is mostly used",
+                    "usual", {"usual", "sampled", "thresholded", "fixed"}),
+      fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}),
       fixed_setting("seed", "decides every random number of the run", std::int64_t{1}),
       fixed_setting("device", "where to compute", "auto", {"auto", "cpu", "cuda"}),
       fixed_setting("threads", "CPU threads; any number gives the same bits", threads),

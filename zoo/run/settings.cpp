@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "zoo/run/nearest_word.h"
+#include "tensor/nearest.h"
 
 namespace likely {
 namespace {
@@ -40,8 +40,8 @@ void check(const Setting& setting, const Value& value, const std::string& from) 
   if (const auto* text = std::get_if<std::string>(&value)) {
     const auto& words = setting.words;
     require<UsageError>(words.empty() || std::count(words.begin(), words.end(), *text),
-                        "{}: {} cannot be \"{}\". {}", from, setting.name, *text,
-                        suggestion(*text, words));
+                        "{}: {} cannot be \"{}\". Did you mean {}? There are {}.", from,
+                        setting.name, *text, nearest(*text, words), fmt::join(words, ", "));
     return;
   }
   const double number = std::holds_alternative<double>(value)
@@ -57,8 +57,9 @@ const char* name_of(Preset preset) { return preset_names[static_cast<int>(preset
 
 Preset preset_named(const std::string& name) {
   const auto found = std::find(preset_names.begin(), preset_names.end(), name);
-  require<UsageError>(found != preset_names.end(), "preset: unknown preset \"{}\". {}", name,
-                      suggestion(name, preset_names));
+  require<UsageError>(found != preset_names.end(),
+                      "preset: there is no preset \"{}\". Did you mean {}? There are {}.", name,
+                      nearest(name, preset_names), fmt::join(preset_names, ", "));
   return static_cast<Preset>(found - preset_names.begin());
 }
 
@@ -89,8 +90,8 @@ const std::string& Settings::text(const std::string& name) const {
 void Settings::set(const std::string& name, const Value& value, const std::string& from) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.setting.name == name; });
-  require<UsageError>(found != entries_.end(), "{}: unknown setting \"{}\". {}", from, name,
-                      suggestion(name, names()));
+  require<UsageError>(found != entries_.end(), "{}: there is no setting \"{}\". Did you mean {}?",
+                      from, name, nearest(name, names()));
   const Value wanted = converted(found->setting, value, from);
   check(found->setting, wanted, from);
   found->value = wanted;

@@ -1,6 +1,7 @@
 #include "zoo/run/trainer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
@@ -26,6 +27,19 @@ Likelihood Model::likelihood(const Tensor&, std::int64_t, Random&,
 }
 
 Tensor Model::reconstruct(const Tensor&, Random&) { return {}; }
+
+std::vector<std::int64_t> shuffled(std::int64_t count, const char* purpose, std::int64_t turn,
+                                   Tensor& state, std::uint64_t seed) {
+  StepState key = first_state(seed);
+  key.update = static_cast<std::uint64_t>(turn);
+  write_step_state(state, key);
+  const Tensor order = kernels::permutation(count, {state, purpose_hash(purpose), 0});
+  if (!order.is_meta())
+    return order.to_vector<std::int64_t>();
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
 
 Random random_for(Occasion occasion, std::uint64_t seed, Device device) {
   StepState state = first_state(seed);
@@ -70,28 +84,24 @@ std::int64_t Trainer::batches_an_epoch() const {
   return size == DataSet::endless ? 0 : (size + batch - 1) / batch;
 }
 
-// Which images: a new permutation each epoch, keyed by seed and epoch, its short last batch kept.
-// An endless set gives rows in order.
+// Which images: a new permutation each epoch, its short last batch kept. The images of an endless
+// set differ by the draw alone.
 Batch Trainer::next_batch() {
   const std::int64_t size = data_.size(Split::train);
   const std::int64_t batch = configuration_.settings.integer("batch");
   const std::int64_t an_epoch = batches_an_epoch();
-  StepState now = first_state(configuration_.seed());
   std::vector<std::int64_t> rows;
   if (an_epoch == 0) {
-    for (std::int64_t i = 0; i < batch; ++i)
-      rows.push_back(batches_ * batch + i);
+    rows.resize(static_cast<std::size_t>(batch));
+    std::iota(rows.begin(), rows.end(), 0);
   } else {
     const std::int64_t epoch = batches_ / an_epoch, begin = batches_ % an_epoch * batch;
-    if (epoch != order_epoch_) {
-      now.update = static_cast<std::uint64_t>(epoch);
-      write_step_state(data_state_, now);
-      const Tensor order = kernels::permutation(size, {data_state_, purpose_hash("shuffle"), 0});
-      order_ = order.is_meta() ? std::vector<std::int64_t>(size) : order.to_vector<std::int64_t>();
-      order_epoch_ = epoch;
-    }
+    if (epoch != order_epoch_)
+      order_ = shuffled(size, "shuffle", epoch, data_state_, configuration_.seed());
+    order_epoch_ = epoch;
     rows.assign(order_.begin() + begin, order_.begin() + std::min(begin + batch, size));
   }
+  StepState now = first_state(configuration_.seed());
   now.update = static_cast<std::uint64_t>(batches_++);
   write_step_state(data_state_, now);
   return {data_.batch(Split::train, rows, {data_state_, purpose_hash("train/images"), 0})};

@@ -41,7 +41,6 @@ class Trainer : public StepContext {
  private:
   [[noreturn]] void explain_divergence(const StepState& before, std::int64_t batches,
                                        const std::function<void()>& again);
-  std::int64_t position(std::int64_t* rows_left) const;
 
   struct Trained {
     Network network;
@@ -62,6 +61,11 @@ class Trainer : public StepContext {
   std::int64_t order_epoch_ = -1;
   std::vector<std::int64_t> order_;  // of the training images in this epoch
 };
+
+// 0 … count - 1 in an order that seed, purpose and turn decide; drawn through `state` on its
+// device.
+std::vector<std::int64_t> shuffled(std::int64_t count, const char* purpose, std::int64_t turn,
+                                   Tensor& state, std::uint64_t seed);
 
 // Random numbers that no training update uses, so that pictures and evaluations change nothing.
 enum class Occasion : std::uint32_t { evaluation = 0xffffffff, pictures = 0xfffffffe };

@@ -1,0 +1,166 @@
+#include "zoo/run/machine.h"
+
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "kernels/choice.h"
+#include "kernels/copy.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/matmul.h"
+#include "kernels/parallel.h"
+#include "zoo/data/catalogue.h"
+#include "zoo/run/progress.h"
+
+namespace likely {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The value after "name" and a colon in a file such as /proc/meminfo; empty where it is missing.
+std::string field(const char* file, const std::string& name) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos || !line.starts_with(name))
+      continue;
+    const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
+std::int64_t kibibytes(const char* file, const std::string& name) {
+  std::istringstream text(field(file, name));
+  std::int64_t value = 0;
+  text >> value;
+  return value * 1024;
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+const char* isa_name() {
+  return kernels::isa() == kernels::Isa::v4 ? "x86-64-v4 (AVX-512)" : "x86-64-v3 (AVX2)";
+}
+
+std::string compiler() {
+#ifdef __clang__
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
+}
+
+std::string row(const char* name, const std::string& text) {
+  return fmt::format("{:<12}{}\n", name, text);
+}
+
+}  // namespace
+
+std::string cpu_model() {
+  const std::string model = field("/proc/cpuinfo", "model name");
+  return model.empty() ? "unknown" : model;
+}
+
+std::string commit() {
+  std::error_code error;
+  fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+  while (!folder.empty() && folder != folder.root_path() && !fs::exists(folder / ".git", error))
+    folder = folder.parent_path();
+  fs::path git = folder / ".git";
+  if (fs::is_regular_file(git, error)) {  // a worktree: "gitdir: <path>"
+    const std::string line = first_line(git);
+    git = line.starts_with("gitdir: ") ? fs::path(line.substr(8)) : fs::path();
+  }
+  const std::string head = first_line(git / "HEAD");
+  if (!head.starts_with("ref: "))
+    return head;
+  const std::string reference = head.substr(5), common = first_line(git / "commondir");
+  const fs::path shared = common.empty() ? git : git / common;
+  if (const std::string loose = first_line(shared / reference); !loose.empty())
+    return loose;
+  std::ifstream packed(shared / "packed-refs");
+  for (std::string line; std::getline(packed, line);)
+    if (line.ends_with(" " + reference))
+      return line.substr(0, line.find(' '));
+  return "";
+}
+
+std::int64_t resident_bytes() { return kibibytes("/proc/self/status", "VmRSS"); }
+
+std::int64_t peak_resident_bytes() { return kibibytes("/proc/self/status", "VmHWM"); }
+
+std::string environment_json(Device device) {
+  utsname system{};
+  uname(&system);
+  nlohmann::ordered_json json;
+  json["likely"] = version;
+  json["commit"] = commit();
+  json["device"] = device.name();
+  json["cpu"] = cpu_model();
+  json["instruction_set"] = isa_name();
+  json["cores"] = std::thread::hardware_concurrency();
+  json["threads"] = kernels::threads();
+  json["memory_bytes"] = kibibytes("/proc/meminfo", "MemTotal");
+  json["kernels"] = kernels::chosen_kernels();
+  json["compiler"] = compiler();
+  json["system"] = fmt::format("{} {}", system.sysname, system.release);
+  for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
+    json["vendor"][library.family] = library.problem.empty() ? library.library : library.problem;
+  return json.dump(2) + "\n";
+}
+
+std::string doctor(const fs::path& data_directory) {
+  std::string text =
+      row("likely", fmt::format("{}, commit {}", version, commit().empty() ? "unknown" : commit()));
+  text += row("compiler", compiler());
+  text += row("CPU", fmt::format("{}, {} cores", cpu_model(), std::thread::hardware_concurrency()));
+  text += row("kernels", fmt::format("{}, {} threads", isa_name(), kernels::threads()));
+  text += row("GPU", "none in this build: it computes on the CPU");
+  text +=
+      row("memory",
+          fmt::format("{}, {} free",
+                      bytes_text(static_cast<double>(kibibytes("/proc/meminfo", "MemTotal"))),
+                      bytes_text(static_cast<double>(kibibytes("/proc/meminfo", "MemAvailable")))));
+  struct statvfs disk {};
+  if (statvfs(".", &disk) == 0)
+    text +=
+        row("disk", fmt::format("{} free here", bytes_text(static_cast<double>(disk.f_bavail) *
+                                                           static_cast<double>(disk.f_frsize))));
+  for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
+    text += row("vendor", library.problem.empty()
+                              ? fmt::format("{} by {}", library.family, library.library)
+                              : fmt::format("{} by {}: {}. {}", library.family, library.library,
+                                            library.problem, library.install));
+  return text + fmt::format("\ndata in {}\n", data_directory.string()) +
+         list_data_sets(data_directory);
+}
+
+double measured_peak_flops() {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t n = 512;
+  const Tensor a = kernels::full({n, n}, 0.5), b = kernels::full({n, n}, 0.25);
+  double best = 0;
+  const auto end = Clock::now() + std::chrono::milliseconds(100);
+  while (Clock::now() < end) {
+    const auto begin = Clock::now();
+    kernels::matmul(a, b);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    best = std::max(best, 2.0 * n * n * n / seconds);
+  }
+  return best;
+}
+
+}  // namespace likely

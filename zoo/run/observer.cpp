@@ -1,0 +1,65 @@
+#include "zoo/run/observer.h"
+
+#include <numeric>
+
+#include "kernels/copy.h"
+#include "zoo/run/png.h"
+
+namespace likely {
+
+Observer::Observer(Trainer& trainer, const Configuration& configuration, const DataSet& data,
+                   Device device)
+    : trainer_(trainer), configuration_(configuration), data_(data), device_(device) {
+  if (data.size(Split::validation) > 0)
+    validation_ =
+        held_out_images(data, Split::validation, configuration.settings.integer("eval-count"),
+                        configuration.seed(), device);
+}
+
+Evaluation Observer::evaluate(Split split) {
+  if (!validation_.defined())
+    split = Split::test;
+  const Tensor images =
+      split == Split::validation
+          ? validation_
+          : held_out_images(data_, split, configuration_.settings.integer("eval-count"),
+                            configuration_.seed(), device_);
+  Evaluation evaluation;
+  trainer_.with_averages([&] {
+    evaluation = likely::evaluate(trainer_.model(), data_, split, images, 1, configuration_.seed(),
+                                  [](std::int64_t) {});
+  });
+  evaluation.model = configuration_.model;
+  evaluation.parameters = trainer_.parameter_count();
+  return evaluation;
+}
+
+Tensor Observer::samples(std::int64_t count) {
+  Random random = random_for(Occasion::pictures, configuration_.seed(), device_);
+  Tensor images;
+  trainer_.with_averages([&] { images = trainer_.model().sample(count, random); });
+  return as_bytes(images);
+}
+
+Tensor Observer::reconstructions() {
+  Random random = random_for(Occasion::pictures, configuration_.seed(), device_);
+  const Tensor images =
+      held_out_images(data_, Split::test, 4 * columns, configuration_.seed(), device_);
+  Tensor rebuilt;
+  trainer_.with_averages([&] { rebuilt = trainer_.model().reconstruct(images, random); });
+  if (!rebuilt.defined())
+    return {};
+  Tensors rows;
+  for (std::int64_t begin = 0; begin < images.size(0); begin += columns)
+    for (const Tensor& from : {images, rebuilt})
+      rows.push_back(from.slice(0, begin, std::min(begin + columns, images.size(0))));
+  return as_bytes(kernels::concatenate(rows, 0));
+}
+
+Tensor Observer::as_bytes(const Tensor& images) const {
+  const Tensor whole = kernels::contiguous(images);
+  return whole.is_meta() ? Tensor::empty(whole.shape(), DType::u8, whole.device())
+                         : to_bytes(whole);
+}
+
+}  // namespace likely

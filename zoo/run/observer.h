@@ -1,0 +1,34 @@
+// Observer: what a training run computes beside its steps: bounds on held-out images, and pictures.
+// The same code runs on `meta` for a plan.
+#pragma once
+#include "zoo/run/evaluate.h"
+#include "zoo/run/trainer.h"
+
+namespace likely {
+
+class Observer {
+ public:
+  Observer(Trainer& trainer, const Configuration& configuration, const DataSet& data,
+           Device device);
+
+  // The cheapest bound (one importance sample) on `eval-count` images: validation images while
+  // training, test images at its end.
+  Evaluation evaluate(Split split);
+
+  // Bytes, [n, height, width, channels], always from the same noise: samples; and rows of test
+  // images above rows of their reconstructions, undefined where the model has none.
+  Tensor samples(std::int64_t count = 64);
+  Tensor reconstructions();
+  static constexpr std::int64_t columns = 8;
+
+ private:
+  Tensor as_bytes(const Tensor& images) const;
+
+  Trainer& trainer_;
+  const Configuration& configuration_;
+  const DataSet& data_;
+  Device device_;
+  Tensor validation_;
+};
+
+}  // namespace likely
