@@ -30,6 +30,8 @@ class Parameter {
 
   // For Parameters: the value and its gradient become slices of flat buffers.
   void rebase(Tensor value, std::shared_ptr<Slot> slot);
+  // For checks: computes with a variable of this shape, whose history counts, until rebased.
+  void stand_in(Variable variable) { state_->variable = std::move(variable); }
   void freeze(bool frozen);  // while frozen a constant: no gradient is computed for it
   bool frozen() const { return state_->frozen; }
   void initialise(const Draw& draw);  // until then its elements are undefined

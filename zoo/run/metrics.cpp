@@ -4,8 +4,8 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace likely {
 namespace {
@@ -21,15 +21,16 @@ Json parsed(const std::string& line) {
 }
 
 // The length of the whole lines up to the one of `step`.
-std::int64_t bytes_through(const std::string& text, std::int64_t step) {
-  std::size_t begin = 0, end = 0;
-  while ((end = text.find('\n', begin)) != std::string::npos) {
-    const Json object = parsed(text.substr(begin, end - begin));
+std::int64_t bytes_through(const std::string& path, std::int64_t step) {
+  std::ifstream file(path, std::ios::binary);
+  std::int64_t bytes = 0;
+  for (std::string line; std::getline(file, line) && !file.eof();) {
+    const Json object = parsed(line);
     if (object.is_discarded() || object["step"].get<std::int64_t>() > step)
       break;
-    begin = end + 1;
+    bytes += static_cast<std::int64_t>(line.size()) + 1;
   }
-  return static_cast<std::int64_t>(begin);
+  return bytes;
 }
 
 // Closes what it opened, whatever happens.
@@ -72,13 +73,21 @@ class AppendedFile {
   int file_;
 };
 
+// The shortest text that reads back the same; values that came as f32 look like it.
+std::string number(double value) {
+  if (!std::isfinite(value))
+    return "null";
+  const auto narrow = static_cast<float>(value);
+  return narrow == value ? fmt::format("{}", narrow) : fmt::format("{}", value);
+}
+
 }  // namespace
 
 Metrics::Metrics(std::string path, std::int64_t step, FileSystem& files)
     : path_(std::move(path)), files_(files) {
   if (!std::filesystem::exists(path_))
     return;
-  written_ = bytes_through(read_file(path_), step);
+  written_ = bytes_through(path_, step);
   AppendedFile file(files_, path_);
   file.truncate(written_);
   file.close();
@@ -87,8 +96,7 @@ Metrics::Metrics(std::string path, std::int64_t step, FileSystem& files)
 void Metrics::add(std::int64_t step, const Values& values) {
   pending_ += fmt::format("{{\"step\":{}", step);
   for (const auto& [name, value] : values)
-    pending_ += std::isfinite(value) ? fmt::format(",\"{}\":{}", name, value)
-                                     : fmt::format(",\"{}\":null", name);
+    pending_ += fmt::format(",\"{}\":{}", name, number(value));
   pending_ += "}\n";
 }
 
@@ -103,19 +111,22 @@ void Metrics::flush() {
   pending_.clear();
 }
 
-std::vector<Metrics::Values> read_metrics(const std::string& path) {
-  std::vector<Metrics::Values> lines;
-  std::istringstream text(read_file(path));
-  for (std::string line; std::getline(text, line);) {
+MetricsHistory read_metrics(const std::string& path) {
+  MetricsHistory history;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
     const Json object = parsed(line);
     if (object.is_discarded())
       continue;
-    Metrics::Values& values = lines.emplace_back();
-    for (const auto& [name, value] : object.items())
-      if (value.is_number())
-        values.emplace_back(name, value.get<double>());
+    history.last_step = object["step"].get<std::int64_t>();
+    const auto note = [&](const char* name, std::vector<std::pair<double, double>>& points) {
+      if (object.contains(name) && object[name].is_number())
+        points.emplace_back(history.last_step, object[name].get<double>());
+    };
+    note("loss", history.loss);
+    note("negative_log_likelihood_nats", history.held_out);
   }
-  return lines;
+  return history;
 }
 
 }  // namespace likely

@@ -26,7 +26,12 @@ class Metrics {
   FileSystem& files_;
 };
 
-// All lines that parse, each as names and numbers in their order; "step" is the first.
-std::vector<Metrics::Values> read_metrics(const std::string& path);
+// The curves in a metrics.jsonl: (step, value) where a line has both. Lines that do not parse are
+// left out.
+struct MetricsHistory {
+  std::vector<std::pair<double, double>> loss, held_out;
+  std::int64_t last_step = 0;
+};
+MetricsHistory read_metrics(const std::string& path);
 
 }  // namespace likely

@@ -37,6 +37,7 @@ class Progress {
   Progress(Terminal terminal, Verbosity verbosity, const ProgressPlan& plan, std::int64_t begin,
            Clock::time_point now);
 
+  void set_flops_a_step(double flops) { plan_.flops_a_step = flops; }
   void step(std::int64_t step, const ProgressValues& values, Clock::time_point now);
   // A line of its own, above the redrawn one; Verbosity::verbose lines only with -v.
   void say(const std::string& text, Verbosity from = Verbosity::normal);

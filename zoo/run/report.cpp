@@ -82,18 +82,11 @@ std::string key_figures(const Json& evaluation, std::int64_t steps) {
   return html + "</div>\n";
 }
 
-std::string curves(const std::vector<Metrics::Values>& metrics, const Json& evaluation) {
-  Curve training{"training loss", {}}, held_out{"held-out images", {}, true};
-  for (const Metrics::Values& line : metrics)
-    for (const auto& [name, value] : line) {
-      if (name == "loss")
-        training.points.emplace_back(line.front().second, value);
-      if (name == "negative_log_likelihood_nats")
-        held_out.points.emplace_back(line.front().second, value);
-    }
-  if (training.points.empty())
+std::string curves(const MetricsHistory& metrics, const Json& evaluation) {
+  if (metrics.loss.empty())
     return "";
-  training.points = thinned(training.points, 300);
+  const Curve training{"training loss", thinned(metrics.loss, 300)};
+  const Curve held_out{"held-out images", metrics.held_out, true};
   std::vector<Curve> shown{training};
   if (!held_out.points.empty())
     shown.push_back(held_out);
@@ -211,11 +204,8 @@ std::string environment(const Json& facts) {
 
 std::string report_html(const RunDirectory& run, const ModelDescription& description) {
   const Configuration configuration = run.read_configuration(description);
-  const std::vector<Metrics::Values> metrics = std::filesystem::exists(run.metrics())
-                                                   ? read_metrics(run.metrics())
-                                                   : std::vector<Metrics::Values>{};
+  const MetricsHistory metrics = read_metrics(run.metrics());
   const Json evaluation = json_file(run.evaluation());
-  const auto steps = metrics.empty() ? 0 : static_cast<std::int64_t>(metrics.back().front().second);
   const std::string title = fmt::format("{} on {}", description.name, configuration.data());
   std::string html = fmt::format(
       "<!doctype html>\n<html lang='en'><meta charset='utf-8'><meta name='viewport' "
@@ -224,8 +214,9 @@ std::string report_html(const RunDirectory& run, const ModelDescription& descrip
       "{3}, seed {4}.</p>\n",
       escaped(title), style, escaped(description.title), name_of(configuration.preset),
       configuration.seed());
-  html += key_figures(evaluation, steps) + curves(metrics, evaluation) + ladder(evaluation) +
-          pictures(run) + terms(evaluation) + sweep(evaluation) + faithfulness(description);
+  html += key_figures(evaluation, metrics.last_step) + curves(metrics, evaluation) +
+          ladder(evaluation) + pictures(run) + terms(evaluation) + sweep(evaluation) +
+          faithfulness(description);
   html += "<h2>Configuration</h2>\n<pre>" + escaped(configuration.to_toml()) + "</pre>\n";
   return html + environment(json_file(run.environment())) + "</html>\n";
 }

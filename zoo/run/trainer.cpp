@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
 
@@ -153,7 +154,8 @@ Checkpoint Trainer::checkpoint() const {
                   {"model", configuration_.model},
                   {"data", data_.name()},
                   {"seed", fmt::format("{}", configuration_.seed())},
-                  {"kernels", kernels::chosen_kernels()}};
+                  {"kernels", kernels::chosen_kernels()},
+                  {"choices", kernels::remembered_choices()}};
   for (const Trained& trained : networks_) {
     for (const auto& [name, tensor] : trained.optimiser->tensors()) {
       if (name.starts_with("model/"))

@@ -1,0 +1,66 @@
+#include "zoo/run/check_model.h"
+
+#include <numeric>
+
+#include "autograd/check.h"
+#include "kernels/copy.h"
+#include "zoo/run/training.h"
+
+namespace likely {
+namespace {
+
+constexpr std::int64_t images = 16;  // of the batch
+constexpr double bars[] = {1e-7, 1e-6};
+
+Batch first_batch(const DataSet& data, const Tensor& state, std::int64_t count) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  std::iota(rows.begin(), rows.end(), 0);
+  const Draw draw{state, purpose_hash("train/images"), 0};
+  return {kernels::cast(data.batch(Split::train, rows, draw), DType::f64)};
+}
+
+}  // namespace
+
+std::vector<ModelCheck> check_model(const ModelDescription& description,
+                                    const Configuration& configuration, int directions) {
+  const Device device = apply_to_program(configuration);
+  const std::unique_ptr<DataSet> data = data_of(configuration, device);
+  const std::unique_ptr<Model> model =
+      description.make(configuration.settings, {configuration.data(), data->image()});
+  StepState state;
+  state.seed = configuration.seed();
+  const Tensor step = make_step_state(state, device);
+  const Batch batch = first_batch(*data, step, std::min(images, data->size(Split::train)));
+
+  Subject subject;
+  std::vector<Parameter> parameters;
+  for (const Network& network : model->networks()) {
+    network.module.initialise(configuration.seed(), network.name);
+    network.module.to(DType::f64);
+    for (auto& [name, parameter] : network.module.parameters()) {
+      subject.at.push_back(parameter.value());
+      parameters.push_back(parameter);
+    }
+  }
+  subject.run = [&](const Variables& leaves) {
+    for (std::size_t i = 0; i < leaves.size(); ++i)
+      parameters[i].stand_in(leaves[i]);
+    Random random(step);  // the same noise whenever it is asked
+    return model->loss(batch, random);
+  };
+  std::vector<ModelCheck> checks;
+  for (int order : {1, 2}) {
+    const Comparison comparison =
+        (order == 1 ? compare_first : compare_second)(subject, directions, configuration.seed());
+    checks.push_back({order, comparison.error, bars[order - 1], comparison.step});
+  }
+  return checks;
+}
+
+std::string to_line(const std::string& model, const ModelCheck& check) {
+  return fmt::format("{}: loss, {} order: error {:.1e}, bar {:.0e}, h {:.0e}: {}", model,
+                     check.order == 1 ? "first" : "second", check.error, check.bar, check.step,
+                     check.passed() ? "ok" : "WRONG");
+}
+
+}  // namespace likely

@@ -1,0 +1,85 @@
+#include "zoo/run/plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/backend.h"
+#include "tensor/allocator.h"
+#include "zoo/run/machine.h"
+#include "zoo/run/observer.h"
+#include "zoo/run/progress.h"
+#include "zoo/run/training.h"
+
+namespace likely {
+namespace {
+
+// All that a training run does to memory: a first and a later step, the short last batch where the
+// run meets it, an evaluation while training and one at the end, and pictures.
+void rehearse(Trainer& trainer, Observer& observer, std::int64_t steps, double& flops) {
+  {
+    const kernels::LaunchLog log;
+    trainer.turn();
+    flops = log.flops();
+  }
+  trainer.turn();
+  if (const std::int64_t an_epoch = trainer.batches_an_epoch(); an_epoch && steps >= an_epoch) {
+    trainer.skip_to_batch(an_epoch - 1);
+    trainer.turn();
+    trainer.turn();
+  }
+  observer.evaluate(Split::validation);
+  observer.samples();
+  observer.reconstructions();
+  observer.evaluate(Split::test);
+}
+
+}  // namespace
+
+Plan plan(const ModelDescription& description, const Configuration& configuration) {
+  const Device device = apply_to_program(configuration), meta = Device::meta;
+  kernels::meta_stands_for(device);
+  const std::unique_ptr<DataSet> data = data_of(configuration, meta);
+  Trainer trainer(description, configuration, *data, meta);
+  Observer observer(trainer, configuration, *data, meta);
+  allocator_of(meta).trim();
+  allocator_of(meta).reset_peaks();
+
+  Plan plan;
+  plan.parameters = trainer.parameter_count();
+  rehearse(trainer, observer, configuration.settings.integer("steps"), plan.flops_a_step);
+  const Allocator::Counters counters = allocator_of(meta).counters();
+  plan.peak_bytes = static_cast<std::int64_t>(counters.peak_in_use);
+  plan.held_bytes = static_cast<std::int64_t>(counters.peak_held);
+
+  // The rest of the process as it is when training begins: data loaded, kernels and threads used.
+  const std::unique_ptr<DataSet> loaded = data_of(configuration, device);
+  measured_peak_flops();
+  allocator_of(device).trim();
+  plan.fixed_bytes = resident_bytes();
+  return plan;
+}
+
+std::string Plan::to_json() const {
+  const nlohmann::ordered_json json{
+      {"parameters", parameters},   {"flops_per_step", flops_a_step},
+      {"peak_bytes", peak_bytes},   {"held_bytes", held_bytes},
+      {"fixed_bytes", fixed_bytes}, {"resident_bytes", resident_bytes()}};
+  return json.dump(2) + "\n";
+}
+
+std::string Plan::to_table() const {
+  const auto row = [](const char* name, const std::string& value, const std::string& note) {
+    return fmt::format("{:<14}{:>16}  {}\n", name, value, note);
+  };
+  const auto bytes = [&](const char* name, std::int64_t count, const char* note) {
+    return row(name, fmt::format("{}", count),
+               fmt::format("bytes ({}) {}", bytes_text(static_cast<double>(count)), note));
+  };
+  return row("parameters", fmt::format("{}", parameters), "") +
+         row("step", scaled(flops_a_step), "FLOPs of products and convolutions") +
+         bytes("peak", peak_bytes, "of tensors in use at once") +
+         bytes("held", held_bytes, "of tensors, with blocks kept for reuse") +
+         bytes("fixed", fixed_bytes, "of program, libraries and data, measured now") +
+         bytes("resident", resident_bytes(), "expected: held and fixed");
+}
+
+}  // namespace likely

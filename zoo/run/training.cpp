@@ -1,0 +1,306 @@
+#include "zoo/run/training.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "kernels/backend.h"
+#include "kernels/choice.h"
+#include "kernels/parallel.h"
+#include "tensor/allocator.h"
+#include "zoo/data/catalogue.h"
+#include "zoo/run/machine.h"
+#include "zoo/run/metrics.h"
+#include "zoo/run/observer.h"
+#include "zoo/run/png.h"
+#include "zoo/run/report.h"
+#include "zoo/run/signals.h"
+
+namespace likely {
+namespace {
+
+class TrainingRun {
+ public:
+  TrainingRun(const ModelDescription& description, const Configuration& configuration,
+              const RunDirectory& run, Beginning beginning, const TrainingOptions& options);
+  int go();
+
+ private:
+  using Clock = Progress::Clock;
+
+  void restore();
+  void begin();
+  void turn();
+  void evaluate(Metrics::Values& line);
+  void draw_pictures();
+  void save();
+  void write_report();
+  int stop(int exit_code);
+  int finish();
+  void print_results() const;
+  bool due(const char* interval) const {
+    return trainer_.step() % configuration_.settings.integer(interval) == 0 ||
+           trainer_.step() == steps_;
+  }
+  // Runs f; what it cannot write is reported and remembered, and training goes on.
+  void try_to(const char* what, const std::function<void()>& f);
+
+  const ModelDescription& description_;
+  const Configuration& configuration_;
+  const RunDirectory& run_;
+  const TrainingOptions& options_;
+  const std::int64_t steps_;
+  Device device_;
+  std::unique_ptr<DataSet> data_;
+  Trainer trainer_;
+  CheckpointFolder checkpoints_;
+  std::optional<Metrics> metrics_;
+  std::optional<Observer> observer_;
+  std::optional<Progress> progress_;
+  ProgressPlan plan_;
+  ProgressValues values_;
+  std::optional<Evaluation> latest_;
+  std::int64_t saved_step_ = -1, drawn_step_ = -1;
+  std::string failure_;  // of the newest attempt to write; empty after one that went well
+};
+
+TrainingRun::TrainingRun(const ModelDescription& description, const Configuration& configuration,
+                         const RunDirectory& run, Beginning beginning,
+                         const TrainingOptions& options)
+    : description_(description),
+      configuration_(configuration),
+      run_(run),
+      options_(options),
+      steps_(configuration.settings.integer("steps")),
+      device_(apply_to_program(configuration)),
+      data_(data_of(configuration, device_)),
+      trainer_(description, configuration, *data_, device_),
+      checkpoints_(run.checkpoints(), *options.files) {
+  if (beginning == Beginning::resumed)
+    restore();
+  metrics_.emplace(run.metrics(), trainer_.step(), *options.files);
+  observer_.emplace(trainer_, configuration_, *data_, device_);
+}
+
+void TrainingRun::restore() {
+  const auto warn = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  if (checkpoints_.empty())
+    return;
+  const Checkpoint checkpoint = checkpoints_.load(warn);
+  kernels::restore_choices(checkpoint.facts.at("choices"));
+  trainer_.restore(checkpoint);
+  saved_step_ = trainer_.step();
+}
+
+// After set-up: scraps of loading and of the measurement go back to the system, and memory is
+// counted from here.
+void TrainingRun::begin() {
+  plan_.steps = steps_;
+  plan_.steps_an_epoch = trainer_.batches_an_epoch();
+  plan_.images_a_step = configuration_.settings.integer("batch");
+  if (options_.verbosity != Verbosity::quiet)
+    plan_.peak_flops = measured_peak_flops();
+  allocator_of(device_).trim();
+  allocator_of(device_).reset_peaks();
+  progress_.emplace(Terminal::of(stderr), options_.verbosity, plan_, trainer_.step(), Clock::now());
+  progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
+                             description_.name, data_->name(), trainer_.parameter_count(), steps_,
+                             plan_.images_a_step, run_.path()));
+}
+
+int TrainingRun::go() {
+  const SignalGuard signals;
+  begin();
+  try {
+    while (trainer_.step() < steps_ && !requested_exit())
+      turn();
+  } catch (const Diverged&) {
+    progress_->finish();
+    try_to("write metrics", [&] { metrics_->flush(); });
+    throw;
+  }
+  return requested_exit() ? stop(requested_exit()) : finish();
+}
+
+void TrainingRun::turn() {
+  std::optional<kernels::LaunchLog> log;
+  if (plan_.flops_a_step == 0)
+    log.emplace();
+  values_.loss = trainer_.turn().item<double>();
+  if (log) {
+    plan_.flops_a_step = std::max(1.0, log->flops());
+    progress_->set_flops_a_step(plan_.flops_a_step);
+    log.reset();
+  }
+  const StepState update = trainer_.last_update();
+  values_.rate = update.rate;
+  Metrics::Values line{
+      {"loss", values_.loss}, {"rate", update.rate}, {"gradient_norm", update.gradient_norm}};
+  if (due("eval-every"))
+    evaluate(line);
+  if (due("log-every") || due("eval-every"))
+    metrics_->add(trainer_.step(), line);
+  if (due("sample-every"))
+    draw_pictures();
+  if (due("save-every"))
+    save();
+  else if (metrics_->due())
+    try_to("write metrics", [&] { metrics_->flush(); });
+  progress_->step(trainer_.step(), values_, Clock::now());
+}
+
+void TrainingRun::evaluate(Metrics::Values& line) {
+  latest_ = observer_->evaluate(Split::validation);
+  if (latest_->likelihood.log_likelihood.empty()) {
+    latest_.reset();
+    return;
+  }
+  const Summary& summary = latest_->summary;
+  values_.nats = summary.nats;
+  values_.gap = summary.gap;
+  line.emplace_back("negative_log_likelihood_nats", summary.nats);
+  line.emplace_back("standard_error_nats", summary.standard_error);
+  if (summary.gap) {
+    line.emplace_back("gap_nats", *summary.gap);
+    line.emplace_back("gap_standard_error_nats", *summary.gap_standard_error);
+  }
+  for (const auto& [name, value] : latest_->likelihood.terms)
+    if (const auto* number = std::get_if<double>(&value))
+      line.emplace_back(name, *number);
+}
+
+void TrainingRun::draw_pictures() {
+  if (drawn_step_ == trainer_.step())
+    return;
+  const Tensor samples = observer_->samples(), rebuilt = observer_->reconstructions();
+  try_to("draw samples", [&] {
+    write_png(run_.picture("samples", trainer_.step()), samples, {Observer::columns});
+    if (rebuilt.defined())
+      write_png(run_.picture("reconstructions", trainer_.step()), rebuilt, {Observer::columns});
+    drawn_step_ = trainer_.step();
+  });
+}
+
+void TrainingRun::save() {
+  if (saved_step_ == trainer_.step())
+    return;
+  try_to("save a checkpoint", [&] {
+    metrics_->flush();
+    checkpoints_.save(trainer_.checkpoint(),
+                      [&](const std::string& text) { progress_->say(text); });
+    saved_step_ = trainer_.step();
+    progress_->say(fmt::format("saved step {}", saved_step_), Verbosity::verbose);
+  });
+  write_report();
+}
+
+void TrainingRun::write_report() {
+  try_to("write the report", [&] {
+    if (latest_)
+      replace_file(*options_.files, run_.evaluation(), latest_->to_json());
+    replace_file(*options_.files, run_.report(), report_html(run_, description_));
+  });
+}
+
+void TrainingRun::try_to(const char* what, const std::function<void()>& f) {
+  const auto report = [&](const Error& error) {
+    failure_ = error.what();
+    progress_->say(fmt::format("step {}: could not {}: {}", trainer_.step(), what, failure_));
+  };
+  try {
+    f();
+  } catch (const SaveError& error) {
+    report(error);
+  } catch (const DataError& error) {
+    report(error);
+  }
+}
+
+int TrainingRun::stop(int exit_code) {
+  progress_->finish();
+  failure_.clear();
+  save();
+  fmt::print(stderr, "stopped at step {} of {}. Go on with: likely resume {}\n", trainer_.step(),
+             steps_, run_.path());
+  return failure_.empty() ? exit_code : 4;
+}
+
+// The last files are tried once more where they failed before.
+int TrainingRun::finish() {
+  progress_->finish();
+  const auto write_all = [&] {
+    failure_.clear();
+    draw_pictures();
+    save();
+  };
+  write_all();
+  if (!failure_.empty())
+    write_all();
+  const bool saved = failure_.empty();
+  latest_ = observer_->evaluate(Split::test);
+  const Allocator::Counters memory = allocator_of(device_).counters();
+  allocator_of(device_).trim();
+  if (latest_->likelihood.log_likelihood.empty())
+    latest_.reset();
+  else
+    latest_->baselines = baseline_ladder(*data_);
+  write_report();
+  progress_->say(fmt::format("peak memory of tensors: {} bytes in use, {} held", memory.peak_in_use,
+                             memory.peak_held),
+                 Verbosity::verbose);
+  print_results();
+  return saved && failure_.empty() ? 0 : 4;
+}
+
+void TrainingRun::print_results() const {
+  const std::string pictures = run_.picture("samples", trainer_.step());
+  if (options_.output == Output::json) {
+    nlohmann::ordered_json json{{"run", run_.path()},
+                                {"steps", trainer_.step()},
+                                {"samples", pictures},
+                                {"report", run_.report()}};
+    if (latest_)
+      json["evaluation"] = nlohmann::ordered_json::parse(latest_->to_json());
+    fmt::print("{}\n", json.dump(2));
+    return;
+  }
+  if (latest_)
+    fmt::print("{}", latest_->to_table());
+  fmt::print("samples  {}\nreport   {}\nrun      {}\n", pictures, run_.report(), run_.path());
+  if (latest_ && description_.evaluation_samples > 1)
+    fmt::print("A tighter bound on all test images: likely evaluate {}\n", run_.path());
+}
+
+}  // namespace
+
+int train(const ModelDescription& description, const Configuration& configuration,
+          const RunDirectory& run, Beginning beginning, const TrainingOptions& options) {
+  return TrainingRun(description, configuration, run, beginning, options).go();
+}
+
+Device apply_to_program(const Configuration& configuration) {
+  const std::string& device = configuration.settings.text("device");
+  require<UsageError>(device != "cuda",
+                      "device: this program was built without CUDA. Use --device cpu.");
+  const std::string& precision = configuration.settings.text("precision");
+  require<UsageError>(precision == "f32",
+                      "precision: the CPU computes in f32: got {}. Use --precision f32.",
+                      precision);
+  kernels::set_threads(static_cast<int>(configuration.settings.integer("threads")));
+  kernels::choose_kernels(configuration.settings.text("kernels"));
+  return Device::cpu;
+}
+
+std::unique_ptr<DataSet> data_of(const Configuration& configuration, Device device) {
+  const Settings& settings = configuration.settings;
+  DataOptions options;
+  options.directory = settings.text("data-dir");
+  if (options.directory.empty())
+    options.directory = default_data_directory();
+  if (settings.text("binarisation") != "usual")
+    options.binarisation = binarisation_of(settings.text("binarisation"));
+  options.seed = static_cast<std::uint64_t>(settings.integer("data-seed"));
+  options.device = device;
+  return make_data_set(configuration.data(), options);
+}
+
+}  // namespace likely
