@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <system_error>
 
 namespace likely {
@@ -138,27 +140,44 @@ void replace_file(FileSystem& files, const std::string& path, std::string_view c
   sync_folder(files, folder.empty() ? "." : folder.string());
 }
 
-std::string read_file(const std::string& path, std::int64_t most) {
-  const auto cannot = [&] {
-    fail<DataError>("read: cannot read {}: {}.", path, std::strerror(errno));
-  };
-  std::FILE* file = std::fopen(path.c_str(), "rbe");
-  if (!file)
-    cannot();
-  std::string content;
+namespace {
+
+// Calls f with each piece of a file. DataError where it cannot be read.
+void for_each_piece(const std::string& path, const std::function<void(std::string_view)>& f) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
+                                                             std::fclose);
   char block[1 << 16];
-  std::size_t count = 0;
-  while ((count = std::fread(block, 1, sizeof block, file)) > 0 &&
-         static_cast<std::int64_t>(content.size() + count) <= most)
-    content.append(block, count);
-  const bool broken = std::ferror(file);
-  const int reason = errno;
-  std::fclose(file);
-  errno = reason;
-  if (broken)
-    cannot();
-  require<DataError>(count == 0, "read: {} is longer than {} bytes.", path, most);
+  while (file) {
+    const std::size_t count = std::fread(block, 1, sizeof block, file.get());
+    if (count == 0 && !std::ferror(file.get()))
+      return;
+    if (count == 0)
+      break;
+    f({block, count});
+  }
+  fail<DataError>("read: cannot read {}: {}.", path, std::strerror(errno));
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path, std::int64_t most) {
+  std::string content;
+  for_each_piece(path, [&](std::string_view piece) {
+    content += piece;
+    require<DataError>(static_cast<std::int64_t>(content.size()) <= most,
+                       "read: {} is longer than {} bytes.", path, most);
+  });
   return content;
+}
+
+FileSum sum_of(const std::string& path) {
+  FileSum sum;
+  for_each_piece(path, [&](std::string_view piece) {
+    const auto* data = reinterpret_cast<const unsigned char*>(piece.data());
+    sum.crc32 = static_cast<std::uint32_t>(::crc32_z(sum.crc32, data, piece.size()));
+    sum.bytes += static_cast<std::int64_t>(piece.size());
+  });
+  return sum;
 }
 
 }  // namespace likely

@@ -62,4 +62,11 @@ void replace_file(FileSystem& files, const std::string& path, std::string_view c
 // The content of a file; DataError where it cannot be read or is longer than `most`.
 std::string read_file(const std::string& path, std::int64_t most = std::int64_t{1} << 40);
 
+// Size and checksum of a file, read in pieces.
+struct FileSum {
+  std::int64_t bytes = 0;
+  std::uint32_t crc32 = 0;
+};
+FileSum sum_of(const std::string& path);
+
 }  // namespace likely

@@ -1,0 +1,89 @@
+// likely-tool: the verbs that need no model.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "autograd/check.h"
+#include "tensor/nearest.h"
+#include "zoo/data/catalogue.h"
+#include "zoo/run/command_line.h"
+#include "zoo/run/machine.h"
+
+namespace likely {
+namespace {
+
+int list_data(const std::filesystem::path& directory) {
+  fmt::print("{}", list_data_sets(directory));
+  return 0;
+}
+
+int verify_data(const std::string& name, const std::filesystem::path& directory) {
+  const Verification verification = verify(find_data_set(name), directory);
+  for (const std::string& line : verification.lines)
+    fmt::print("{}\n", line);
+  return verification.holds ? 0 : 2;
+}
+
+const Op& op_named(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Op* op : all_ops()) {
+    if (op->name() == name)
+      return *op;
+    names.push_back(op->name());
+  }
+  fail<UsageError>("check-gradients: there is no operation {}. Did you mean {}?", name,
+                   nearest(name, names));
+}
+
+// One line an op, case, variant and order.
+int check_ops(const std::string& name) {
+  bool passed = true;
+  const auto check = [&](const Op& op) {
+    for (const Finding& finding : check_gradients(op)) {
+      fmt::print("{}/{}/{}, {} order: error {:.1e}, bar {:.0e}: {}{}{}\n", finding.op,
+                 finding.case_name, name_of(finding.variant),
+                 finding.order == 1 ? "first" : "second", finding.error, finding.bar,
+                 finding.passed() ? "ok" : "WRONG", finding.note.empty() ? "" : "  ", finding.note);
+      passed = passed && finding.passed();
+    }
+  };
+  if (name.empty())
+    for (const Op* op : all_ops())
+      check(*op);
+  else
+    check(op_named(name));
+  return passed ? 0 : 5;
+}
+
+int run_tool(int argc, char** argv) {
+  std::string action, name, op;
+  std::string directory = default_data_directory().string();
+  CommandLine line("likely-tool", "likely: the verbs that need no model");
+  CLI::App& data = line.verb(
+      "data", "data sets: list, or verify the files of one",
+      {"likely data list", "likely data verify mnist"},
+      [&] { return action == "verify" ? verify_data(name, directory) : list_data(directory); });
+  data.add_option("ACTION", action, "list or verify")
+      ->type_name("")
+      ->check(CLI::IsMember({"list", "verify"}));
+  data.add_option("NAME", name, "of the data set to verify")->type_name("");
+  CLI::App& doctor_verb =
+      line.verb("doctor", "what this machine and this build can do", {"likely doctor"}, [&] {
+        fmt::print("{}", doctor(directory));
+        return 0;
+      });
+  for (CLI::App* verb : {&data, &doctor_verb})
+    verb->add_option("--data-dir", directory, "folder of downloaded data")
+        ->type_name("FOLDER")
+        ->capture_default_str();
+  CLI::App& check = line.verb(
+      "check-gradients", "every operation against central differences, first and second order",
+      {"likely check-gradients", "likely check-gradients softmax"}, [&] { return check_ops(op); });
+  check.add_option("OP", op, "only this operation")->type_name("");
+  return line.run(argc, argv);
+}
+
+}  // namespace
+}  // namespace likely
+
+int main(int argc, char** argv) { return likely::run_tool(argc, argv); }

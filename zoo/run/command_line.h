@@ -1,0 +1,31 @@
+// CommandLine: verbs with options and help; unknown words name the nearest; exit codes.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace likely {
+
+class CommandLine {
+ public:
+  CommandLine(const std::string& name, const std::string& description);
+
+  // A verb, what its help says and shows as examples, and what it does once its options are read.
+  CLI::App& verb(const std::string& name, const std::string& help,
+                 const std::vector<std::string>& examples, std::function<int()> run);
+
+  // Reads the words and runs their verb. What it throws becomes a message on stderr and one of the
+  // promised exit codes: 1 usage, 2 bad data or file, 3 out of memory, 4 the last save failed,
+  // 5 diverged, 130 and 143 signals.
+  int run(int argc, char** argv);
+
+ private:
+  int parse_and_run(int argc, char** argv);
+  void require_nothing_left(const CLI::App& verb) const;
+
+  CLI::App app_;
+  std::vector<std::pair<CLI::App*, std::function<int()>>> verbs_;
+};
+
+}  // namespace likely

@@ -1,0 +1,330 @@
+// The verbs of a model's binary.
+#include <nlohmann/json.hpp>
+
+#include "kernels/parallel.h"
+#include "zoo/run/check_model.h"
+#include "zoo/run/command_line.h"
+#include "zoo/run/machine.h"
+#include "zoo/run/observer.h"
+#include "zoo/run/plan.h"
+#include "zoo/run/png.h"
+#include "zoo/run/report.h"
+#include "zoo/run/signals.h"
+#include "zoo/run/training.h"
+
+namespace likely {
+namespace {
+
+// Settings as options: what the user gave, by name.
+class SettingOptions {
+ public:
+  void add_to(CLI::App& verb, const ModelDescription& description) {
+    add(verb, "preset", "quick: 30 s, small: 15 min on two CPU cores, paper: as published [quick]",
+        "Run");
+    for (const Setting& setting : run_settings(description))
+      add(verb, setting.name, help(setting), "Run");
+    for (const Setting& setting : description.settings)
+      add(verb, setting.name, help(setting), "Model");
+    verb.add_option("--config", file_, "read settings from this file; options win over it")
+        ->type_name("FILE")
+        ->group("Run");
+  }
+
+  GivenSettings given() const {
+    GivenSettings given;
+    for (const auto& [name, value] : values_)
+      if (value)
+        given[name] = {*value, "--" + name};
+    return given;
+  }
+
+  Configuration resolve(const ModelDescription& description) const {
+    const GivenSettings file =
+        file_.empty() ? GivenSettings{} : read_toml(read_file(file_, 1 << 20), file_);
+    return likely::resolve(description, file, given());
+  }
+
+  void add(CLI::App& verb, const std::string& name, const std::string& help, const char* group) {
+    verb.add_option("--" + name, values_[name], help)->type_name("")->group(group);
+  }
+
+ private:
+  static std::string help(const Setting& setting) {
+    const std::string quick = to_string(setting.quick), small = to_string(setting.small),
+                      paper = to_string(setting.paper);
+    const std::string words =
+        setting.words.empty() ? "" : fmt::format(": {}", fmt::join(setting.words, ", "));
+    if (quick == small && small == paper)
+      return fmt::format("{}{}{}", setting.help, words, quick.empty() ? "" : " [" + quick + "]");
+    return fmt::format("{}{} [quick {}, small {}, paper {}]", setting.help, words, quick, small,
+                       paper);
+  }
+
+  std::map<std::string, std::optional<std::string>> values_;
+  std::string file_;
+};
+
+// A trained model of a run, ready to be asked.
+struct Loaded {
+  Loaded(const ModelDescription& description, const RunDirectory& run, const GivenSettings& changes)
+      : configuration(run.read_configuration(description, changes)),
+        device(apply_to_program(configuration)),
+        data(data_of(configuration, device)),
+        trainer(description, configuration, *data, device) {
+    const CheckpointFolder folder(run.checkpoints());
+    require<DataError>(!folder.empty(), "{} has no checkpoint yet. Train it first.", run.path());
+    trainer.restore(folder.load([](const std::string& text) { fmt::print(stderr, "{}\n", text); }));
+  }
+  Configuration configuration;
+  Device device;
+  std::unique_ptr<DataSet> data;
+  Trainer trainer;
+};
+
+class ModelMain {
+ public:
+  explicit ModelMain(const ModelDescription& description)
+      : description_(description),
+        line_(description.name, description.title + ": " + description.summary) {
+    add_train();
+    add_resume();
+    add_sample();
+    add_evaluate();
+    add_report();
+    add_plan();
+    add_check();
+  }
+  int run(int argc, char** argv) { return line_.run(argc, argv); }
+
+ private:
+  void add_train();
+  void add_resume();
+  void add_sample();
+  void add_evaluate();
+  void add_report();
+  void add_plan();
+  void add_check();
+
+  int train();
+  int resume();
+  int sample();
+  int evaluate();
+
+  void add_loudness(CLI::App& verb) {
+    verb.add_flag("-q,--quiet", quiet_, "no progress")->group("Output");
+    verb.add_flag("-v,--verbose", verbose_, "more about checkpoints and memory")->group("Output");
+  }
+  void add_run(CLI::App& verb) {
+    verb.add_option("RUN", run_, "the folder of the run")->required()->type_name("");
+    for (const auto& [name, help] :
+         {std::pair("threads", "CPU threads; any number gives the same bits"),
+          std::pair("data-dir", "folder of downloaded data")})
+      changes_.add(verb, name, help, "Run");
+  }
+  Verbosity verbosity() const {
+    return quiet_ ? Verbosity::quiet : verbose_ ? Verbosity::verbose : Verbosity::normal;
+  }
+  TrainingOptions training_options() const {
+    return {verbosity(), json_ ? Output::json : Output::text};
+  }
+
+  ModelDescription description_;
+  CommandLine line_;
+  SettingOptions settings_, changes_;
+  std::string run_, out_, json_file_;
+  std::int64_t count_ = 0, importance_samples_ = 0;
+  int directions_ = 4;
+  bool quiet_ = false, verbose_ = false, json_ = false, print_configuration_ = false;
+};
+
+void ModelMain::add_train() {
+  const std::string& name = description_.name;
+  CLI::App& verb = line_.verb(
+      "train", "train from the beginning into a new folder",
+      {fmt::format("likely train {}", name),
+       fmt::format("likely train {} --preset small --data {}", name, description_.data.back()),
+       fmt::format("likely train {} --config runs/first/config.toml", name)},
+      [this] { return train(); });
+  settings_.add_to(verb, description_);
+  verb.add_option("--out", out_, "the new run's folder [runs/MODEL-DATA-PRESET-DATE]")
+      ->type_name("FOLDER")
+      ->group("Output");
+  verb.add_flag("--print-config", print_configuration_, "print all settings as TOML and stop")
+      ->group("Output");
+  add_loudness(verb);
+  verb.add_flag("--json", json_, "results as JSON on stdout")->group("Output");
+}
+
+int ModelMain::train() {
+  const Configuration configuration = settings_.resolve(description_);
+  if (print_configuration_) {
+    fmt::print("{}", configuration.to_toml());
+    return 0;
+  }
+  const Device device = apply_to_program(configuration);
+  data_of(configuration, device);  // missing data shows before a folder is made
+  const RunDirectory run = RunDirectory::create(
+      out_.empty() ? RunDirectory::fresh_name(configuration) : out_, configuration);
+  replace_file(real_file_system(), run.environment(), environment_json(device));
+  return likely::train(description_, configuration, run, Beginning::fresh, training_options());
+}
+
+void ModelMain::add_resume() {
+  CLI::App& verb =
+      line_.verb("resume", "go on from the last checkpoint, as if never stopped",
+                 {"likely resume runs/first", "likely resume runs/first --steps 20000"},
+                 [this] { return resume(); });
+  add_run(verb);
+  changes_.add(verb, "steps", "train to this many steps in all [as before]", "Run");
+  add_loudness(verb);
+  verb.add_flag("--json", json_, "results as JSON on stdout")->group("Output");
+}
+
+int ModelMain::resume() {
+  const RunDirectory run = RunDirectory::open(run_);
+  const Configuration configuration = run.read_configuration(description_, changes_.given());
+  if (const std::string text = configuration.to_toml();
+      text != read_file(run.configuration(), 1 << 20))
+    replace_file(real_file_system(), run.configuration(), text);
+  return likely::train(description_, configuration, run, Beginning::resumed, training_options());
+}
+
+void ModelMain::add_sample() {
+  CLI::App& verb = line_.verb("sample", "draw new images into a PNG",
+                              {"likely sample runs/first --count 100 --out more.png"},
+                              [this] { return sample(); });
+  add_run(verb);
+  verb.add_option("--count", count_, "images [64]")->type_name("")->check(CLI::PositiveNumber);
+  verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
+}
+
+int ModelMain::sample() {
+  const RunDirectory run = RunDirectory::open(run_);
+  Loaded loaded(description_, run, changes_.given());
+  Observer observer(loaded.trainer, loaded.configuration, *loaded.data, loaded.device);
+  const std::string path = out_.empty() ? run.samples() + "/samples.png" : out_;
+  write_png(path, observer.samples(count_ > 0 ? count_ : 64), {Observer::columns});
+  fmt::print("{}\n", path);
+  return 0;
+}
+
+void ModelMain::add_evaluate() {
+  CLI::App& verb = line_.verb(
+      "evaluate", "the likelihood of test images, beside entropy and baselines",
+      {"likely evaluate runs/first",
+       "likely evaluate runs/first --importance-samples 5000 --count 1000 --json e.json"},
+      [this] { return evaluate(); });
+  add_run(verb);
+  verb.add_option("--count", count_, "test images, drawn at random [all]")
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--importance-samples", importance_samples_,
+                  fmt::format("of the bound [{}]", description_.evaluation_samples))
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--json", json_file_, "write the results to this file too")->type_name("FILE");
+  add_loudness(verb);
+}
+
+int ModelMain::evaluate() {
+  const RunDirectory run = RunDirectory::open(run_);
+  Loaded loaded(description_, run, changes_.given());
+  const SignalGuard signals;
+  const Terminal terminal = Terminal::of(stderr);
+  const std::int64_t all = loaded.data->size(Split::test);
+  const Tensor images = held_out_images(*loaded.data, Split::test, count_ > 0 ? count_ : all,
+                                        loaded.configuration.seed(), loaded.device);
+  Evaluation evaluation;
+  loaded.trainer.with_averages([&] {
+    evaluation = likely::evaluate(
+        loaded.trainer.model(), *loaded.data, Split::test, images,
+        importance_samples_ > 0 ? importance_samples_ : description_.evaluation_samples,
+        loaded.configuration.seed(), [&](std::int64_t done) {
+          if (const int exit_code = requested_exit())
+            throw Interrupted{exit_code};
+          if (terminal.redraws && !quiet_)
+            fmt::print(stderr, "\r{}/{} images", done, images.size(0));
+        });
+  });
+  if (terminal.redraws && !quiet_)
+    fmt::print(stderr, "\n");
+  require<UsageError>(!evaluation.likelihood.log_likelihood.empty(),
+                      "evaluate: {} has no likelihood.", description_.name);
+  evaluation.model = description_.name;
+  evaluation.parameters = loaded.trainer.parameter_count();
+  evaluation.baselines = baseline_ladder(*loaded.data);
+  FileSystem& files = real_file_system();
+  replace_file(files, run.evaluation(), evaluation.to_json());
+  if (!json_file_.empty())
+    replace_file(files, json_file_, evaluation.to_json());
+  replace_file(files, run.report(), report_html(run, description_));
+  fmt::print("{}", evaluation.to_table());
+  return 0;
+}
+
+void ModelMain::add_report() {
+  CLI::App& verb = line_.verb(
+      "report", "write the run's report.html anew", {"likely report runs/first"}, [this] {
+        const RunDirectory run = RunDirectory::open(run_);
+        replace_file(real_file_system(), run.report(), report_html(run, description_));
+        fmt::print("{}\n", run.report());
+        return 0;
+      });
+  verb.add_option("RUN", run_, "the folder of the run")->required()->type_name("");
+}
+
+void ModelMain::add_plan() {
+  CLI::App& verb = line_.verb(
+      "plan", "what training will need: parameters, FLOPs, memory to the byte",
+      {fmt::format("likely plan {} --preset small --batch 1000", description_.name)}, [this] {
+        const Plan plan = likely::plan(description_, settings_.resolve(description_));
+        fmt::print("{}", json_ ? plan.to_json() : plan.to_table());
+        return 0;
+      });
+  settings_.add_to(verb, description_);
+  verb.add_flag("--json", json_, "as JSON")->group("Output");
+}
+
+void ModelMain::add_check() {
+  CLI::App& verb = line_.verb(
+      "check-gradients", "the loss in f64 against central differences, first and second order",
+      {fmt::format("likely check-gradients {} --data bars", description_.name)}, [this] {
+        bool passed = true;
+        for (const ModelCheck& check :
+             check_model(description_, settings_.resolve(description_), directions_)) {
+          fmt::print("{}\n", to_line(description_.name, check));
+          passed = passed && check.passed();
+        }
+        return passed ? 0 : 5;
+      });
+  settings_.add_to(verb, description_);
+  verb.add_option("--directions", directions_, "random directions of all parameters [4]")
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
+  return {"steps", "steps of training", quick, small, paper};
+}
+
+Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
+  return {"batch", "images a step", quick, small, paper, {}, 1};
+}
+
+Setting rate_setting(double quick, double small, double paper) {
+  return {"rate", "learning rate", quick, small, paper};
+}
+
+Setting schedule_setting(const std::string& quick, const std::string& small,
+                         const std::string& paper) {
+  return {"schedule", "of the rate over the run",      quick, small,
+          paper,      {"constant", "linear", "cosine"}};
+}
+
+int run_model(const ModelDescription& description, int argc, char** argv) {
+  return ModelMain(description).run(argc, argv);
+}
+
+}  // namespace likely
