@@ -38,8 +38,7 @@ class TrainingRun {
   int finish();
   void print_results() const;
   bool due(const char* interval) const {
-    return trainer_.step() % configuration_.settings.integer(interval) == 0 ||
-           trainer_.step() == steps_;
+    return trainer_.step() % configuration_.settings.integer(interval) == 0;
   }
   // Runs f; what it cannot write is reported and remembered, and training goes on.
   void try_to(const char* what, const std::function<void()>& f);

@@ -1,0 +1,279 @@
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tensor/allocator.h"
+#include "tests/zoo/tiny_model.h"
+#include "zoo/run/checkpoint.h"
+#include "zoo/run/machine.h"
+#include "zoo/run/plan.h"
+#include "zoo/run/training.h"
+
+using namespace likely;
+
+namespace {
+
+GivenSettings given(const std::map<std::string, std::string>& settings) {
+  GivenSettings result;
+  for (const auto& [name, value] : settings)
+    result[name] = {value, "--" + name};
+  return result;
+}
+
+// Trains quietly in a new folder, or goes on in an old one; returns the exit code.
+int run(const std::string& folder, const std::map<std::string, std::string>& settings = {},
+        FileSystem& files = real_file_system()) {
+  const ModelDescription description = tiny_description();
+  const bool there = std::filesystem::exists(folder);
+  const Configuration configuration =
+      there ? RunDirectory::open(folder).read_configuration(description, given(settings))
+            : resolve(description, {}, given(settings));
+  const RunDirectory directory =
+      there ? RunDirectory::open(folder) : RunDirectory::create(folder, configuration);
+  int exit_code = -1;
+  written_to(1, [&] {
+    exit_code =
+        train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
+              {Verbosity::quiet, Output::text, &files});
+  });
+  return exit_code;
+}
+
+// The same in a process of its own, in which signals may be raised.
+int run_apart(const std::string& folder, const std::map<std::string, std::string>& settings = {}) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    int exit_code = 99;
+    written_to(2, [&] { exit_code = run(folder, settings); });
+    _exit(exit_code);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+// While alive: f is called when a step begins.
+struct AtStep {
+  explicit AtStep(std::function<void(std::int64_t)> f) { TinyModel::at_step = std::move(f); }
+  ~AtStep() { TinyModel::at_step = nullptr; }
+};
+
+// All files of the last checkpoint, the metrics and the newest pictures, by name.
+std::map<std::string, std::string> results(const std::string& folder, std::int64_t step) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "/checkpoints/last"))
+    files[entry.path().filename().string()] = read_file(entry.path().string());
+  files["metrics"] = read_file(folder + "/metrics.jsonl");
+  files["samples"] = read_file(fmt::format("{}/samples/samples-{:06}.png", folder, step));
+  return files;
+}
+
+void check_same(const std::map<std::string, std::string>& a,
+                const std::map<std::string, std::string>& b) {
+  REQUIRE(a.size() == b.size());
+  for (const auto& [name, bytes] : a) {
+    CAPTURE(name);
+    CHECK((b.at(name) == bytes));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("resume: same bytes as never stopped, wherever it was stopped") {
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "straight") == 0);
+  for (const std::int64_t stop : {1, 13, 24, 39}) {
+    CAPTURE(stop);
+    const std::string name = folder / fmt::format("stopped-{}", stop);
+    {
+      const AtStep interrupt([&](std::int64_t step) {
+        if (step == stop)
+          raise(SIGINT);
+      });
+      REQUIRE(run_apart(name) == 130);
+    }
+    REQUIRE(run(name) == 0);
+    check_same(results(folder / "straight", 40), results(name, 40));
+  }
+}
+
+TEST_CASE("resume: more steps are the same bytes as a longer run") {
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "straight") == 0);
+  REQUIRE(run(folder / "short", {{"steps", "17"}}) == 0);
+  REQUIRE(run(folder / "short", {{"steps", "40"}}) == 0);
+  check_same(results(folder / "straight", 40), results(folder / "short", 40));
+}
+
+TEST_CASE("resume: after kill -9 no step is lost or doubled in metrics.jsonl") {
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "straight") == 0);
+  const AtStep killing([](std::int64_t step) {
+    if (step == 23)
+      raise(SIGKILL);
+  });
+  REQUIRE(run_apart(folder / "killed") == 1000 + SIGKILL);
+  TinyModel::at_step = nullptr;
+  // Lines that were written after the last checkpoint, and one that was torn.
+  std::FILE* metrics = std::fopen((folder / "killed/metrics.jsonl").c_str(), "a");
+  std::fputs("{\"step\":21,\"loss\":1}\n{\"step\":22,\"lo", metrics);
+  std::fclose(metrics);
+  REQUIRE(run(folder / "killed") == 0);
+  check_same(results(folder / "straight", 40), results(folder / "killed", 40));
+}
+
+TEST_CASE("training: the same bytes with one and two threads, and another seed differs") {
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "one", {{"threads", "1"}, {"data", "shapes"}}) == 0);
+  REQUIRE(run(folder / "two", {{"threads", "2"}, {"data", "shapes"}}) == 0);
+  REQUIRE(run(folder / "other", {{"seed", "2"}, {"data", "shapes"}}) == 0);
+  const auto one = results(folder / "one", 40);
+  check_same(one, results(folder / "two", 40));
+  CHECK(results(folder / "other", 40).at("model.safetensors") != one.at("model.safetensors"));
+}
+
+TEST_CASE("metrics.jsonl: an object a step with step and loss; evaluations at their interval") {
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "run", {{"eval-every", "20"}}) == 0);
+  std::istringstream lines(read_file(folder / "run/metrics.jsonl"));
+  std::int64_t step = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto object = nlohmann::json::parse(line);
+    CHECK(object.at("step") == ++step);
+    CHECK(object.at("loss").is_number());
+    CHECK(object.contains("gap_nats") == (step % 20 == 0));
+  }
+  CHECK(step == 40);
+}
+
+TEST_CASE("training: a NaN in any op that the loss depends on is named, and nothing is changed") {
+  struct Recording : Watch {
+    void value(const char* op, int, Tensor&) override { ops.insert(op); }
+    void gradient(const char*, int, Tensor&) override {}
+    std::set<std::string> ops;
+  };
+  struct Poison : Watch {
+    void value(const char* op, int, Tensor& value) override {
+      if (armed && op == name)
+        kernels::fill(value, NAN);
+    }
+    void gradient(const char*, int, Tensor&) override {}
+    std::string name;
+    bool armed = false;
+  };
+  const TemporaryFolder folder;
+  Recording recording;
+  REQUIRE(run(folder / "clean", {{"steps", "1"}, {"eval-every", "100"}, {"sample-every", "100"}}) ==
+          0);
+  REQUIRE(recording.ops.size() > 3);
+  REQUIRE(run(folder / "reference", {{"steps", "4"}}) == 0);
+  for (const std::string& op : recording.ops) {
+    if (op == "sigmoid" || op == "reshape")  // sampling; reshaping the data
+      continue;
+    CAPTURE(op);
+    Poison poison;
+    poison.name = op;
+    const AtStep arm([&](std::int64_t step) { poison.armed = step == 5; });
+    const std::string name = folder / op;
+    const std::string message = message_of<Diverged>([&] { run(name); });
+    CHECK(message.starts_with("train: step 6 diverged: " + op + ": output 0 of shape "));
+    CHECK(message.ends_with(
+        ". The parameters are as before this update. Lower --rate, or look at the data."));
+    CHECK(read_file(name + "/checkpoints/last/model.safetensors") ==
+          read_file(folder / "reference/checkpoints/last/model.safetensors"));
+  }
+}
+
+TEST_CASE("signals: a checkpoint, then 130 or 143; a second one leaves at once") {
+  const TemporaryFolder folder;
+  for (const auto& [signal, exit_code] : {std::pair(SIGINT, 130), {SIGTERM, 143}, {SIGHUP, 143}}) {
+    const AtStep interrupt([signal = signal](std::int64_t step) {
+      if (step == 6)
+        raise(signal);
+    });
+    const std::string name = folder / fmt::format("signal-{}", signal);
+    CHECK(run_apart(name) == exit_code);
+    CHECK(CheckpointFolder(name + "/checkpoints").load([](const std::string&) {}).step == 7);
+  }
+  const AtStep twice([](std::int64_t step) {
+    if (step == 6) {
+      raise(SIGINT);
+      raise(SIGINT);
+    }
+  });
+  CHECK(run_apart(folder / "twice") == 130);
+  CHECK(CheckpointFolder(folder / "twice/checkpoints").load([](const std::string&) {}).step == 4);
+}
+
+TEST_CASE("training: a save that fails is tried again; only the last one decides the exit code") {
+  // Refuses to make folders for checkpoints while `full`.
+  struct FullDisk : FileSystem {
+    std::int64_t free_bytes(const std::string& path) override {
+      return full ? 0 : FileSystem::free_bytes(path);
+    }
+    bool full = true;
+  } files;
+  const TemporaryFolder folder;
+  int always = 0, at_first = 0;
+  const std::string said = written_to(2, [&] { always = run(folder / "always", {}, files); });
+  {
+    const AtStep room([&](std::int64_t step) { files.full = step < 30; });
+    written_to(2, [&] { at_first = run(folder / "at-first", {}, files); });
+  }
+  CHECK(always == 4);
+  CHECK(at_first == 0);
+  CHECK(CheckpointFolder(folder / "at-first/checkpoints").load([](const std::string&) {}).step ==
+        40);
+  REQUIRE(run(folder / "straight") == 0);
+  check_same(results(folder / "straight", 40), results(folder / "at-first", 40));
+}
+
+TEST_CASE("run directory: one that holds files is never written over") {
+  const TemporaryFolder folder;
+  const Configuration configuration = resolve(tiny_description(), {}, {});
+  RunDirectory::create(folder / "run", configuration);
+  CHECK(message_of<UsageError>([&] { RunDirectory::create(folder / "run", configuration); }) ==
+        fmt::format("train: {0}/run already holds files. Go on with `likely resume {0}/run`, or "
+                    "choose another --out.",
+                    folder.path()));
+  CHECK(message_of<UsageError>([&] { RunDirectory::open(folder / "none"); }) ==
+        fmt::format("{}/none holds no run: it has no config.toml. Give the folder that `train` "
+                    "printed.",
+                    folder.path()));
+}
+
+TEST_CASE("training: a device or precision that is missing is a usage error") {
+  const auto message = [](const char* name, const char* value) {
+    return message_of<UsageError>([&] {
+      apply_to_program(resolve(tiny_description(), {}, given({{name, value}})));
+    });
+  };
+  CHECK(message("device", "cuda") ==
+        "device: this program was built without CUDA. Use --device cpu.");
+  CHECK(message("precision", "bf16") ==
+        "precision: the CPU computes in f32: got bf16. Use --precision f32.");
+}
+
+TEST_CASE("plan: the allocator's peak to the byte, and resident memory within 5 %") {
+  for (const char* data : {"bars-4", "shapes"}) {
+    CAPTURE(data);
+    const TemporaryFolder folder;
+    const std::map<std::string, std::string> settings{
+        {"data", data}, {"hidden", "1500"}, {"batch", "100"}, {"threads", "2"}};
+    Allocator& cpu = allocator_of(Device::cpu);
+    REQUIRE(cpu.counters().in_use == 0);
+    REQUIRE(run(folder / "run", settings) == 0);
+    const Allocator::Counters counters = cpu.counters();
+    const Plan planned = plan(tiny_description(), resolve(tiny_description(), {}, given(settings)));
+    CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
+    CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
+    CHECK(std::abs(static_cast<double>(planned.resident_bytes()) /
+                       static_cast<double>(peak_resident_bytes()) -
+                   1) < 0.05);
+  }
+}
