@@ -67,16 +67,15 @@ std::string row(const std::string& name, const std::string& text) {
 
 }  // namespace
 
-Summary summarise(const std::vector<double>& log_likelihood,
-                  const std::optional<std::vector<double>>& of_data) {
+Summary summarise(const std::vector<double>& log_likelihood, const std::vector<double>& of_data) {
   Summary summary;
   const MeanAndError own = mean_and_error(log_likelihood);
   summary.nats = -own.mean;
   summary.standard_error = own.error;
-  if (of_data) {
+  if (!of_data.empty()) {
     std::vector<double> difference(log_likelihood.size());
     for (std::size_t i = 0; i < difference.size(); ++i)
-      difference[i] = (*of_data)[i] - log_likelihood[i];
+      difference[i] = of_data[i] - log_likelihood[i];
     const MeanAndError gap = mean_and_error(difference);
     summary.gap = gap.mean;
     summary.gap_standard_error = gap.error;

@@ -11,13 +11,12 @@
 namespace likely {
 
 // Of one number an image: -log p of the model, and what it lies above that of the data on the same
-// images. The pairing takes away the spread of -log p itself.
+// images, where that is known (`of_data` not empty). The pairing takes away the spread of -log p.
 struct Summary {
   double nats = 0, standard_error = 0;
   std::optional<double> gap, gap_standard_error;
 };
-Summary summarise(const std::vector<double>& log_likelihood,
-                  const std::optional<std::vector<double>>& of_data);
+Summary summarise(const std::vector<double>& log_likelihood, const std::vector<double>& of_data);
 
 // Images of a split on the data's device: all in order, or `count` of them drawn at random.
 Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std::uint64_t seed,
