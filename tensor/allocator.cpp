@@ -1,119 +1,91 @@
+// Blocks kept by size, and what is counted about them.
 #include "tensor/allocator.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace likely {
 namespace {
 
-constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t address_space = std::size_t{1} << 47;  // what a process can have on x86-64
 
-void* allocate_host(int, std::size_t bytes) {
-  const bool large = bytes >= 2 * huge_page;
-  void* block = nullptr;
-  if (posix_memalign(&block, large ? huge_page : 64, bytes) != 0)
-    return nullptr;
-  if (large)
-    madvise(block, bytes, MADV_HUGEPAGE);
-  return block;
+// Before a block is handed out, and after it came back.
+void open_block([[maybe_unused]] void* block, [[maybe_unused]] std::size_t size,
+                [[maybe_unused]] std::size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(block, bytes);
+  __asan_poison_memory_region(static_cast<std::byte*>(block) + bytes, size - bytes);
+#endif
+#ifdef LIKELY_FILL_FRESH_MEMORY  // every floating-point type reads 0xff… as NaN
+  std::memset(block, 0xff, bytes);
+#endif
 }
-
-// Addresses that nothing may read: distinct, aligned, and never null.
-void* allocate_nothing(int, std::size_t bytes) {
-  static std::atomic<std::uintptr_t> next{std::uintptr_t{1} << 52};
-  return reinterpret_cast<void*>(next.fetch_add((bytes + 63) & ~std::uintptr_t{63}));
-}
-
-struct MemoryTable {
-  std::array<Memory, 3> kinds{};
-  MemoryTable() {
-    kinds[Device::cpu] = {
-        allocate_host, [](int, void* block, std::size_t) { std::free(block); },
-        [](int, void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }};
-    kinds[Device::meta] = {allocate_nothing, [](int, void*, std::size_t) {},
-                           [](int, void*, const void*, std::size_t) {}};
-  }
-};
-
-MemoryTable& table() {
-  static MemoryTable memory;
-  return memory;
+void close_block([[maybe_unused]] void* block, [[maybe_unused]] std::size_t size) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(block, size);
+#endif
 }
 
 }  // namespace
 
-std::string Device::name() const {
-  switch (kind) {
-    case cpu:
-      return "cpu";
-    case cuda:
-      return fmt::format("cuda:{}", index);
-    case meta:
-      return "meta";
-  }
-  return "unknown device";
-}
-
-void register_memory(Device::Kind kind, const Memory& memory) { table().kinds[kind] = memory; }
-
-const Memory& memory_of(Device device) {
-  const Memory& memory = table().kinds[device.kind];
-  require<UsageError>(memory.allocate,
-                      "device: {} is not available in this program. `likely doctor` lists what is.",
-                      device);
-  return memory;
-}
-
-// Multiples of 64 bytes up to 512; above, eight sizes between two powers of two (at most 12.5 %
-// slack).
+// Multiples of 64 bytes up to 512; above, eight sizes between two powers of two: at most 12.5 %
+// more than was asked for.
 std::size_t Allocator::rounded(std::size_t bytes) {
   const std::size_t step = bytes <= 512 ? 64 : std::bit_floor(bytes - 1) / 8;
   return std::max<std::size_t>((bytes + step - 1) / step * step, 64);
 }
 
 void* Allocator::allocate(std::size_t bytes) {
-  const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
+  require_memory(bytes <= address_space, bytes);
+  const std::size_t size = rounded(bytes);
   void* block = nullptr;
   if (auto& blocks = kept_[size]; !blocks.empty()) {
     block = blocks.back();
     blocks.pop_back();
     ++counters_.reused;
   } else {
-    const Memory& memory = memory_of(device_);
-    block = memory.allocate(device_.index, size);
-    if (!block) {
-      trim_locked();
-      block = memory.allocate(device_.index, size);
-    }
-    require<OutOfMemory>(
-        block,
-        "allocate: {} has no {} bytes left: {} bytes are in use. Use a smaller batch or model.",
-        device_, size, counters_.in_use);
+    block = allocate_fresh(size);
+    require_memory(block != nullptr, bytes);
     counters_.held += size;
     counters_.peak_held = std::max(counters_.peak_held, counters_.held);
     ++counters_.fresh;
   }
   counters_.in_use += size;
   counters_.peak_in_use = std::max(counters_.peak_in_use, counters_.in_use);
-#ifdef LIKELY_FILL_FRESH_MEMORY  // every floating-point type reads 0xff… as NaN: use before writing
-                                 // shows
   if (device_.kind == Device::cpu)
-    std::memset(block, 0xff, size);
-#endif
+    open_block(block, size, bytes);
   return block;
+}
+
+void* Allocator::allocate_fresh(std::size_t size) {
+  const Memory& memory = memory_of(device_);
+  void* block = memory.allocate(device_.index, size);
+  if (!block && counters_.held > counters_.in_use) {
+    trim_locked();
+    block = memory.allocate(device_.index, size);
+  }
+  return block;
+}
+
+void Allocator::require_memory(bool there, std::size_t bytes) const {
+  require<OutOfMemory>(
+      there,
+      "allocate: {} has no {} bytes left: {} bytes are in use. Use a smaller batch or model.",
+      device_, bytes, counters_.in_use);
 }
 
 void Allocator::release(void* block, std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
+  if (device_.kind == Device::cpu)
+    close_block(block, size);
   kept_[size].push_back(block);
   counters_.in_use -= size;
 }

@@ -43,6 +43,15 @@ void ByteSource::read(std::uint64_t offset, void* to, std::size_t bytes) const {
                        bytes, offset);
 }
 
+std::vector<std::byte> bytes_of(const std::function<void(const ByteSink&)>& write) {
+  std::vector<std::byte> result;
+  write([&](const void* bytes, std::size_t count) {
+    const auto* begin = static_cast<const std::byte*>(bytes);
+    result.insert(result.end(), begin, begin + count);
+  });
+  return result;
+}
+
 void write_elements(const Tensor& tensor, const ByteSink& sink) {
   if (tensor.device() == Device::cpu && tensor.contiguous())
     return sink(tensor.raw(), tensor.bytes());

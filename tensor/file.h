@@ -6,6 +6,8 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -37,6 +39,9 @@ class ByteSource {
 
 // Where a writer of a format puts its bytes, in order.
 using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
+
+// What `write` puts into its sink.
+std::vector<std::byte> bytes_of(const std::function<void(const ByteSink&)>& write);
 
 // All elements in row-major order.
 void write_elements(const Tensor& tensor, const ByteSink& sink);

@@ -1,8 +1,19 @@
+// StepState as a tensor, and the purposes that keep random streams apart.
 #include "tensor/random.h"
 
 #include <mutex>
 
 namespace likely {
+
+namespace {
+
+void require_step_state(const Tensor& state) {
+  require(state.dtype() == DType::u8 && state.shape() == Shape{sizeof(StepState)},
+          "random: a StepState is a u8 tensor of {} bytes, not {} {}.", sizeof(StepState),
+          state.dtype(), state.shape());
+}
+
+}  // namespace
 
 Tensor make_step_state(const StepState& state, Device device) {
   Tensor result = Tensor::empty({sizeof(StepState)}, DType::u8, device);
@@ -11,12 +22,16 @@ Tensor make_step_state(const StepState& state, Device device) {
 }
 
 StepState read_step_state(const Tensor& state) {
+  require_step_state(state);
   StepState value;
-  memory_of(state.device()).copy(state.device().index, &value, state.raw(), sizeof value);
+  state.copy_to_host(&value);
   return value;
 }
 
-void write_step_state(Tensor& state, const StepState& value) { state.copy_from_host(&value); }
+void write_step_state(Tensor& state, const StepState& value) {
+  require_step_state(state);
+  state.copy_from_host(&value);
+}
 
 std::uint32_t purpose_hash(const std::string& purpose) {
   std::uint32_t hash = 2166136261u;

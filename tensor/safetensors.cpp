@@ -101,12 +101,7 @@ void write_safetensors(const SafeTensors& content, const ByteSink& sink) {
 }
 
 std::vector<std::byte> to_safetensors(const SafeTensors& content) {
-  std::vector<std::byte> bytes;
-  write_safetensors(content, [&](const void* piece, std::size_t count) {
-    const auto* begin = static_cast<const std::byte*>(piece);
-    bytes.insert(bytes.end(), begin, begin + count);
-  });
-  return bytes;
+  return bytes_of([&](const ByteSink& sink) { write_safetensors(content, sink); });
 }
 
 void save_safetensors(const std::string& path, const SafeTensors& content) {

@@ -40,18 +40,6 @@ class Rules {
   const std::string& file_;
 };
 
-// Bytes of a tensor, its shape multiplied without overflow.
-std::uint64_t checked_bytes(const Rules& rules, const Entry& entry) {
-  std::optional<std::uint64_t> bytes = size_of(entry.dtype);
-  for (const std::int64_t extent : entry.shape)
-    if (bytes)
-      bytes = checked_product(*bytes, std::max<std::uint64_t>(extent, 1));
-  rules.demand(bytes && *bytes <= std::numeric_limits<std::int64_t>::max(),
-               "tensor {}: the size of {} {} overflows", printable(entry.name),
-               dtype_names[static_cast<int>(entry.dtype)], entry.shape);
-  return std::ranges::count(entry.shape, 0) ? 0 : *bytes;
-}
-
 // What the parser calls, value by value. Objects may hold only what the format knows, so nothing
 // nests deeper than file, tensor, list.
 class HeaderReader {
@@ -169,13 +157,16 @@ class HeaderReader {
     for (const char* field : {"dtype", "shape", "data_offsets"})
       rules_.demand(fields_.contains(field), "tensor {}: it has no field \"{}\"",
                     printable(entry().name), field);
-    const std::uint64_t bytes = checked_bytes(rules_, entry());
+    const char* const dtype = dtype_names[static_cast<int>(entry().dtype)];
+    const auto bytes = checked_bytes(entry().shape, size_of(entry().dtype));
+    rules_.demand(bytes.has_value(), "tensor {}: the size of {} {} overflows",
+                  printable(entry().name), dtype, entry().shape);
     rules_.demand(entry().begin <= entry().end, "tensor {}: its data begins at {} and ends at {}",
                   printable(entry().name), entry().begin, entry().end);
-    rules_.demand(entry().end - entry().begin == bytes,
+    rules_.demand(entry().end - entry().begin == *bytes,
                   "tensor {}: {} {} needs {} bytes and its offsets hold {}",
-                  printable(entry().name), dtype_names[static_cast<int>(entry().dtype)],
-                  entry().shape, bytes, entry().end - entry().begin);
+                  printable(entry().name), dtype, entry().shape, *bytes,
+                  entry().end - entry().begin);
   }
 
   DType dtype_named(const std::string& name) const {

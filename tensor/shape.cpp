@@ -1,3 +1,4 @@
+// Extents, broadcasting, and products of sizes that refuse to overflow.
 #include "tensor/shape.h"
 
 #include <algorithm>
@@ -54,19 +55,11 @@ Shape Shape::inserted(int axis, std::int64_t extent) const {
 }
 
 std::int64_t Shape::numel() const {
-  std::uint64_t product = 1;
-  for (const std::int64_t extent : *this) {
+  for (const std::int64_t extent : *this)
     require(extent >= 0, "shape: a negative extent in {}.", *this);
-    if (extent == 0)
-      return 0;
-  }
-  for (const std::int64_t extent : *this) {
-    const auto next = checked_product(product, static_cast<std::uint64_t>(extent));
-    require(next && *next <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()),
-            "shape: {} has more elements than 64 bits can count.", *this);
-    product = *next;
-  }
-  return static_cast<std::int64_t>(product);
+  const auto elements = checked_bytes(*this, 1);
+  require(elements.has_value(), "shape: {} has more elements than 63 bits can count.", *this);
+  return static_cast<std::int64_t>(*elements);
 }
 
 bool Shape::operator==(const Shape& other) const {
@@ -86,6 +79,18 @@ Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
     result[-i] = x == 1 ? y : x;
   }
   return result;
+}
+
+std::optional<std::uint64_t> checked_bytes(const Shape& shape, std::size_t element_bytes) {
+  std::optional<std::uint64_t> bytes = element_bytes;
+  bool none = false;
+  for (const std::int64_t extent : shape) {
+    none |= extent == 0;
+    bytes = checked_product(*bytes, std::max<std::uint64_t>(static_cast<std::uint64_t>(extent), 1));
+    if (!bytes || *bytes > std::numeric_limits<std::int64_t>::max())
+      return std::nullopt;
+  }
+  return none ? 0 : bytes;
 }
 
 Strides row_major(const Shape& shape) {

@@ -41,7 +41,7 @@ class Shape {
   Shape with(int axis, std::int64_t extent) const;      // the same but for one extent
   Shape without(int axis) const;                        // one axis fewer
   Shape inserted(int axis, std::int64_t extent) const;  // one axis more, before `axis`
-  std::int64_t numel() const;                           // 1 for rank 0; throws where it overflows
+  std::int64_t numel() const;  // 1 for rank 0; throws as checked_bytes refuses
   bool operator==(const Shape& other) const;
 
  private:
@@ -55,6 +55,10 @@ using Strides = Shape;
 // The shape that both broadcast to, right-aligned, extents of 1 stretched; throws naming
 // `operation`.
 Shape broadcast(const char* operation, const Shape& a, const Shape& b);
+
+// Bytes of a tensor whose elements have `element_bytes`, or nothing where they, its extents of 0
+// taken as 1, do not fit an i64: then no stride or offset of it overflows either.
+std::optional<std::uint64_t> checked_bytes(const Shape& shape, std::size_t element_bytes);
 
 // Strides, in elements, of a row-major tensor without gaps.
 Strides row_major(const Shape& shape);

@@ -1,6 +1,8 @@
+// Views are arithmetic on shapes and strides; values are copied only to and from the host.
 #include "tensor/tensor.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "tensor/allocator.h"
 
@@ -22,6 +24,45 @@ void gather(const Tensor& tensor, T* to) {
   }
 }
 
+// The wanted shape with the extent that an open one, -1, must have.
+Shape completed(const Shape& wanted, const Tensor& tensor) {
+  const auto* const open = std::ranges::find(wanted, -1);
+  if (open == wanted.end())
+    return wanted;
+  require(std::ranges::count(wanted, -1) == 1, "reshape: more than one -1 in {}.", wanted);
+  const int at = static_cast<int>(open - wanted.begin());
+  const std::int64_t known = wanted.with(at, 1).numel();
+  require(known > 0 && tensor.numel() % known == 0, "reshape: {} does not divide into {}.",
+          tensor.shape(), wanted);
+  return wanted.with(at, tensor.numel() / known);
+}
+
+// Walks both shapes from the right: a group of old axes that lie without gaps may be cut anew.
+// Nothing where an extent of the new shape would reach over a gap.
+std::optional<Strides> strides_of_reshaped(const Tensor& tensor, const Shape& shape) {
+  const Shape& old = tensor.shape();
+  const Strides& old_strides = tensor.strides();
+  Strides strides = Shape::filled(shape.rank(), 1);
+  int to = shape.rank() - 1;
+  for (int from = old.rank() - 1; from >= 0; --from) {
+    std::int64_t group = old[from], stride = old_strides[from], cut = 1;
+    for (;
+         from > 0 && (old[from - 1] == 1 || group == 1 || old_strides[from - 1] == stride * group);
+         --from) {
+      if (group == 1)
+        stride = old_strides[from - 1];
+      group *= old[from - 1];
+    }
+    for (; to >= 0 && cut < group; --to) {
+      strides[to] = stride * cut;
+      cut *= shape[to];
+    }
+    if (cut != group)
+      return std::nullopt;
+  }
+  return strides;
+}
+
 }  // namespace
 
 Storage::Storage(std::size_t bytes, Device device)
@@ -31,13 +72,13 @@ Storage::~Storage() { allocator_of(device_).release(data_, bytes_); }
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   Tensor result;
+  result.numel_ = shape.numel();
+  const auto bytes = checked_bytes(shape, size_of(dtype));
+  require<OutOfMemory>(bytes.has_value(), "tensor: {} {} elements do not fit any memory.", shape,
+                       dtype);
   result.shape_ = shape;
   result.strides_ = row_major(shape);
-  result.numel_ = shape.numel();
   result.dtype_ = dtype;
-  const auto bytes = checked_product(static_cast<std::uint64_t>(result.numel_), size_of(dtype));
-  require<OutOfMemory>(bytes && *bytes < (std::uint64_t{1} << 48),
-                       "tensor: {} {} elements do not fit any memory.", shape, dtype);
   result.storage_ = std::make_shared<Storage>(*bytes, device);
   return result;
 }
@@ -69,51 +110,17 @@ int Tensor::axis(const char* operation, int axis) const {
 }
 
 Tensor Tensor::reshape(const Shape& wanted) const {
-  Shape shape = wanted;
-  int open = -1;
-  std::int64_t known = 1;
-  for (int i = 0; i < shape.rank(); ++i) {
-    if (shape[i] == -1) {
-      require(open < 0, "reshape: more than one -1 in {}.", wanted);
-      open = i;
-    } else {
-      known *= shape[i];
-    }
-  }
-  if (open >= 0) {
-    require(known > 0 && numel_ % known == 0, "reshape: {} does not divide into {}.", shape_,
-            wanted);
-    shape[open] = numel_ / known;
-  }
+  const Shape shape = completed(wanted, *this);
   require(shape.numel() == numel_, "reshape: {} has {} elements, {} has {}.", shape_, numel_,
           wanted, shape.numel());
   if (contiguous())
     return with(shape, row_major(shape), offset_);
-
-  // Walk both shapes from the right; a group of old axes that lie without gaps may be cut anew.
-  Strides strides = Shape::filled(shape.rank(), 1);
-  int to = shape.rank() - 1;
-  for (int from = rank() - 1; from >= 0;) {
-    std::int64_t group = shape_[from], stride = strides_[from], cut = 1;
-    int first = from;
-    while (first > 0 &&
-           (shape_[first - 1] == 1 || group == 1 || strides_[first - 1] == stride * group)) {
-      --first;
-      if (group == 1)
-        stride = strides_[first];
-      group *= shape_[first];
-    }
-    for (; to >= 0 && cut < group; --to) {
-      strides[to] = stride * cut;
-      cut *= shape[to];
-    }
-    require(
-        cut == group,
-        "reshape: {} with strides {} cannot be seen as {} without a copy. Use contiguous() first.",
-        shape_, strides_, wanted);
-    from = first - 1;
-  }
-  return with(shape, strides, offset_);
+  const auto strides = strides_of_reshaped(*this, shape);
+  require(
+      strides.has_value(),
+      "reshape: {} with strides {} cannot be seen as {} without a copy. Use contiguous() first.",
+      shape_, strides_, wanted);
+  return with(shape, *strides, offset_);
 }
 
 Tensor Tensor::transpose(int a, int b) const {
@@ -146,8 +153,10 @@ Tensor Tensor::slice(int given, std::int64_t begin, std::int64_t end, std::int64
   require(step > 0 && begin >= 0 && begin <= end && end <= shape_[at],
           "slice: [{}, {}) in steps of {} does not lie in axis {} of {}.", begin, end, step, given,
           shape_);
-  return with(shape_.with(at, (end - begin + step - 1) / step),
-              strides_.with(at, strides_[at] * step), offset_ + begin * strides_[at]);
+  const std::int64_t count = (end - begin) / step + ((end - begin) % step != 0);
+  return with(shape_.with(at, count),
+              strides_.with(at, count > 1 ? strides_[at] * step : strides_[at]),
+              offset_ + begin * strides_[at]);
 }
 
 Tensor Tensor::expand(const Shape& shape) const {
@@ -173,6 +182,7 @@ Tensor Tensor::unsqueeze(int at) const {
 }
 
 Tensor Tensor::view(const Shape& shape, const Strides& strides, std::int64_t offset) const {
+  require(defined(), "view: the tensor is undefined.");
   require(shape.rank() == strides.rank(), "view: {} axes with {} strides.", shape, strides);
   std::int64_t low = offset, high = offset;
   for (int i = 0; i < shape.rank(); ++i)
@@ -247,7 +257,7 @@ Tensor Tensor::to(Device device) const {
   require(contiguous(), "to: {} with strides {} is not contiguous. Use contiguous() first.", shape_,
           strides_);
   const Tensor result = empty(shape_, dtype_, device);
-  if (numel_ > 0 && !is_meta() && !result.is_meta()) {
+  if (numel_ > 0 && !result.is_meta()) {
     const Device side =
         device.kind == Device::cpu ? this->device() : device;  // the side that is not the host
     memory_of(side).copy(side.index, result.raw(), raw(), bytes());
