@@ -256,6 +256,17 @@ TEST_CASE("optimiser: a frozen parameter stays as it is, momentum and decay or n
   CHECK(doubles(bowl.b.value()) != b);
 }
 
+TEST_CASE("optimiser: a parameter that the loss does not reach is not moved by an old gradient") {
+  Bowl bowl;
+  Parameters parameters(bowl);
+  Optimiser optimiser(parameters, {.method = kernels::Sgd{}});
+  Tensor step = step_at(0.1);
+  optimiser.update(step, [&](int) { return bowl.loss(); });
+  const std::vector<double> b = doubles(bowl.b.value());
+  optimiser.update(step, [&](int) { return sum(square(bowl.a())); });
+  CHECK(doubles(bowl.b.value()) == b);
+}
+
 TEST_CASE("optimiser: the average of the parameters warms up, and a module computes with it") {
   Bowl bowl;
   Parameters parameters(bowl);
