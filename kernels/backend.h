@@ -50,20 +50,21 @@ class Family {
     return found;
   }
 
+  // The first from one source, or null.
+  const Implementation* find(Device device, Source source) const {
+    for (const Entry& entry : entries_)
+      if (entry.device == served(device).kind && entry.source == source)
+        return &entry.implementation;
+    return nullptr;
+  }
+
   // The one for a device under the choice in force (`fastest` reads as own here; see choice.h).
   const Implementation& serving(Device device) const {
-    const bool vendor = choice_for(name_) == Choice::vendor;
-    const Entry* own = nullptr;
-    for (const Entry& entry : entries_) {
-      if (entry.device != served(device).kind)
-        continue;
-      if (entry.source == Source::vendor && vendor)
-        return entry.implementation;
-      if (entry.source == Source::own && !own)
-        own = &entry;
-    }
-    require(own, "{}: no kernel for the device {}.", name_, device);
-    return own->implementation;
+    const Implementation* vendor =
+        choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
+    const Implementation* found = vendor ? vendor : find(device, Source::own);
+    require(found, "{}: no kernel for the device {}.", name_, device);
+    return *found;
   }
 
  private:
