@@ -21,22 +21,22 @@ auto narrowed(auto x) {
   }
 }
 
-// buffer = e^(x - shift), the last vector filled up.
+// buffer = e^(x - shift). The rest of a vector is filled up, because one number costs as much.
 template <class S, class A>
 void exponentials(const S* x, std::int64_t count, A shift, A* buffer) {
-  for (std::int64_t i = 0; i < count; ++i)
-    buffer[i] = widened(x[i]) - shift;
-  if constexpr (sizeof(A) == 8) {
-    for (std::int64_t i = 0; i < count; ++i)
-      buffer[i] = exp(buffer[i]);
-  } else {
-    const std::int64_t vectors = (count + lanes - 1) / lanes;
-    for (std::int64_t i = count; i < vectors * lanes; ++i)
-      buffer[i] = 0;
+  constexpr std::int64_t width = sizeof(A) == 8 ? 1 : lanes;  // exp of double is the C library's
+  const std::int64_t whole = count / width * width;
 #pragma omp simd
-    for (std::int64_t i = 0; i < vectors * lanes; ++i)
-      buffer[i] = exp(buffer[i]);
-  }
+  for (std::int64_t i = 0; i < whole; ++i)
+    buffer[i] = exp(widened(x[i]) - shift);
+  if (whole == count)
+    return;
+  A rest[width] = {};
+  for (std::int64_t i = whole; i < count; ++i)
+    rest[i - whole] = widened(x[i]) - shift;
+#pragma omp simd
+  for (std::int64_t i = 0; i < width; ++i)
+    buffer[whole + i] = exp(rest[i]);
 }
 
 template <Kind kind, class S, class A>
