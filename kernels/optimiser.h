@@ -6,9 +6,9 @@
 
 namespace likely::kernels {
 
-// Writes loss, ‖gradient‖₂ (tree fixed by the size) and the non-finite flag into `state`. The flag
-// is raised where the loss or any gradient is not finite; it is never lowered here. `gradient` is
-// f32 or f64, flat.
+// Writes loss, ‖gradient‖₂ (in f64, tree fixed by the size) and the non-finite flag into `state`.
+// The flag is raised where the loss or any gradient is not finite; it is never lowered here.
+// `gradient` is f32 or f64, flat.
 void guard(const Tensor& gradient, const Tensor& loss, Tensor state);
 
 struct Clip {
@@ -17,19 +17,20 @@ struct Clip {
 };
 
 // A range of the flat buffer with its own factor on the rate and its own decoupled weight decay.
+// Under the factor 0 values and moments stay; the average still follows.
 struct Segment {
   std::int64_t begin, end;
   float rate = 1, weight_decay = 0;
 };
 
-// All flat and contiguous; `count` [1] i64 is this optimiser's own number of updates, advanced by
-// the pass. Under the non-finite flag nothing is written, `count` included.
+// All flat, contiguous, and of one type, f32 or f64; `count` [1] i64 is this optimiser's own number
+// of updates, advanced by the pass. Under the non-finite flag nothing is written, `count` included.
 struct FlatState {
   Tensor values, gradients;
   Tensor first, second;  // moments (RMSProp uses `second` alone)
   Tensor count;
   Tensor average;           // EMA of the values, or undefined
-  float average_decay = 0;  // with warm-up min(decay, (1 + count) / (10 + count))
+  float average_decay = 0;  // with warm-up min(decay, (1 + count) / (10 + count)), this one counted
   std::vector<Segment>
       segments;  // disjoint and ascending, covering the buffer; empty: one of rate 1 without decay
 };

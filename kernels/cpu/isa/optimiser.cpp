@@ -1,0 +1,100 @@
+// One pass over values, gradients and moments: every element is read once and written once.
+#include "kernels/cpu/isa/optimiser.h"
+
+#include "kernels/math.h"
+
+namespace likely::kernels::LIKELY_ISA {
+namespace {
+
+constexpr int lanes = 16;
+
+// Each method gives the step that the value takes, before the rate.
+struct AdamStep {
+  template <class T>
+  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
+    r.first[i] = multiply_add(r.beta1, r.first[i], r.weight1 * g);
+    r.second[i] = multiply_add(r.beta2, r.second[i], r.weight2 * g * g);
+    return r.first[i] / multiply_add(sqrt(r.second[i]), r.correction, r.epsilon);
+  }
+};
+struct RmsPropStep {
+  template <class T>
+  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
+    r.second[i] = multiply_add(r.beta2, r.second[i], r.weight2 * g * g);
+    return g / (sqrt(r.second[i]) + r.epsilon);
+  }
+};
+struct SgdStep {
+  template <class T>
+  T operator()(const OptimiserRange<T>&, std::int64_t, T g) const {
+    return g;
+  }
+};
+struct MomentumStep {
+  template <class T>
+  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
+    return r.first[i] = multiply_add(r.beta1, r.first[i], g);
+  }
+};
+
+template <class T>
+void follow(const OptimiserRange<T>& given) {
+  const OptimiserRange<T> r = given;
+#pragma omp simd
+  for (std::int64_t i = 0; i < r.count; ++i)
+    r.average[i] = multiply_add(r.average_weight, r.values[i] - r.average[i], r.average[i]);
+}
+
+template <bool averages, class Step, class T>
+void pass_of(const OptimiserRange<T>& given) {
+  const OptimiserRange<T> r = given;
+#pragma omp simd
+  for (std::int64_t i = 0; i < r.count; ++i) {
+    const T step = Step()(r, i, r.scale * r.gradients[i]);
+    const T value = multiply_add(-r.rate, step, multiply_add(-r.decay, r.values[i], r.values[i]));
+    r.values[i] = value;
+    if constexpr (averages)
+      r.average[i] = multiply_add(r.average_weight, value - r.average[i], r.average[i]);
+  }
+}
+
+template <class Step, class T>
+void pass(const OptimiserRange<T>& range) {
+  range.average ? pass_of<true, Step>(range) : pass_of<false, Step>(range);
+}
+
+template <class T>
+void squares(const T* x, std::int64_t count, double* sum, double* finite) {
+  double square[lanes] = {}, zero[lanes] = {};
+  const std::int64_t whole = count / lanes * lanes;
+  for (std::int64_t i = 0; i < whole; i += lanes)
+    for (int l = 0; l < lanes; ++l) {
+      const double value = x[i + l];
+      square[l] += value * value;
+      if constexpr (sizeof(T) == 8)
+        zero[l] += value - value;
+    }
+  for (std::int64_t i = whole; i < count; ++i) {
+    const double value = x[i];
+    square[i - whole] += value * value;
+    zero[i - whole] += value - value;
+  }
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) {
+      square[l] += square[l + half];
+      zero[l] += zero[l + half];
+    }
+  *sum = square[0];
+  *finite = sizeof(T) == 8 ? zero[0] : square[0] - square[0];
+}
+
+template <class T>
+constexpr OptimiserLoops<T> loops{pass<AdamStep, T>, pass<RmsPropStep, T>,
+                                  pass<SgdStep, T>,  pass<MomentumStep, T>,
+                                  follow<T>,         squares<T>};
+
+}  // namespace
+
+const OptimiserTable optimiser_table{loops<float>, loops<double>};
+
+}  // namespace likely::kernels::LIKELY_ISA

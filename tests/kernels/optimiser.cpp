@@ -1,0 +1,304 @@
+// The optimisers' passes against the papers' formulas, element by element in f64.
+#include "kernels/optimiser.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa/optimiser.h"
+#include "kernels/parallel.h"
+#include "tests/kernels/tools.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+using Values = std::vector<double>;
+
+FlatState fresh(std::int64_t size, DType dtype) {
+  FlatState state;
+  state.values = rough({size}, dtype, 7);
+  state.gradients = zeros({size}, dtype);
+  state.first = zeros({size}, dtype);
+  state.second = zeros({size}, dtype);
+  state.count = zeros({1}, DType::i64);
+  return state;
+}
+
+// The same update in plain double arithmetic.
+struct Reference {
+  Values x, g, first, second, average;
+  std::int64_t count = 0;
+
+  explicit Reference(const FlatState& state)
+      : x(to_doubles(state.values)), first(x.size()), second(x.size()) {}
+
+  // Clips, counts, and calls move(i, g) -> step for every element of the segments.
+  template <class F>
+  void update(const FlatState& state, double rate, double clip, F move) {
+    g = to_doubles(state.gradients);
+    const double norm = std::sqrt(std::inner_product(g.begin(), g.end(), g.begin(), 0.0));
+    ++count;
+    for (const Segment& segment : state.segments)
+      for (auto i = static_cast<std::size_t>(segment.begin);
+           i < static_cast<std::size_t>(segment.end); ++i)
+        if (segment.rate != 0) {
+          const double step = move(i, clip > 0 && norm > clip ? g[i] * clip / norm : g[i]);
+          x[i] -= rate * segment.rate * (step + segment.weight_decay * x[i]);
+        }
+    const double decay = std::min<double>(state.average_decay, (1.0 + count) / (10.0 + count));
+    for (std::size_t i = 0; i < average.size(); ++i)
+      average[i] = decay * average[i] + (1 - decay) * x[i];
+  }
+};
+
+double largest_difference(const Values& a, const Values& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    largest = std::max(largest, std::abs(a[i] - b[i]) / (1 + std::abs(b[i])));
+  return largest;
+}
+
+// Twenty updates with rough gradients, growing rates, clipping in some, segments, and an average.
+template <class Run, class Move>
+void follow_twenty(DType dtype, Run run, Move move) {
+  const std::int64_t size = 40003;
+  FlatState state = fresh(size, dtype);
+  state.segments = {
+      {0, 16, 2, 0.5f}, {16, 30000, 1, 0}, {30000, 30016, 0, 0.5f}, {30016, size, 0.5f, 0.1f}};
+  state.average = Tensor::empty_like(state.values);
+  copy_into(state.average, state.values);
+  state.average_decay = 0.4f;
+  Reference reference(state);
+  reference.average = reference.x;
+  for (std::uint32_t t = 1; t <= 20; ++t) {
+    copy_into(state.gradients, rough({size}, dtype, 100 + t));
+    const Tensor step = make_step_state({.rate = 0.001f * static_cast<float>(t)});
+    const Clip clip{t % 3 == 0 ? 10.0f : t % 3 == 1 ? 1e6f : 0.0f};
+    guard(state.gradients, full({}, 1, dtype), step);
+    run(clip, state, step);
+    reference.update(state, read_step_state(step).rate, clip.norm,
+                     [&](std::size_t i, double g) { return move(reference, i, g); });
+  }
+  const double bar = dtype == DType::f32 ? 3e-6 : 1e-7;  // the norm is kept in f32
+  CHECK(state.count.item<std::int64_t>() == 20);
+  CHECK(largest_difference(to_doubles(state.values), reference.x) < bar);
+  CHECK(largest_difference(to_doubles(state.average), reference.average) < bar);
+  CHECK(to_doubles(state.values)[30005] == to_doubles(rough({size}, dtype, 7))[30005]);
+  CHECK(to_doubles(state.second)[30005] == 0);
+}
+
+}  // namespace
+
+TEST_CASE("adam: twenty updates agree with algorithm 1, decoupled decay, clipping and average") {
+  const Adam how{0.8f, 0.99f, 1e-5f};
+  const double b1 = how.beta1, b2 = how.beta2;
+  for (const DType dtype : {DType::f32, DType::f64})
+    follow_twenty(
+        dtype,
+        [&](const Clip& clip, const FlatState& state, const Tensor& step) {
+          adam(how, clip, state, step);
+        },
+        [&](Reference& r, std::size_t i, double g) {
+          r.first[i] = b1 * r.first[i] + (1 - b1) * g;
+          r.second[i] = b2 * r.second[i] + (1 - b2) * g * g;
+          const auto t = static_cast<double>(r.count);
+          return r.first[i] / (1 - std::pow(b1, t)) /
+                 (std::sqrt(r.second[i] / (1 - std::pow(b2, t))) + how.epsilon);
+        });
+}
+
+TEST_CASE("rms_prop: twenty updates agree with the formula") {
+  const RmsProp how{0.9f, 1e-4f};
+  const double decay = how.decay;
+  for (const DType dtype : {DType::f32, DType::f64})
+    follow_twenty(
+        dtype,
+        [&](const Clip& clip, const FlatState& state, const Tensor& step) {
+          rms_prop(how, clip, state, step);
+        },
+        [&](Reference& r, std::size_t i, double g) {
+          r.second[i] = decay * r.second[i] + (1 - decay) * g * g;
+          return g / (std::sqrt(r.second[i]) + how.epsilon);
+        });
+}
+
+TEST_CASE("sgd: twenty updates agree with the formula, with momentum or without") {
+  for (const Sgd& how : {Sgd{}, Sgd{0.9f}})
+    for (const DType dtype : {DType::f32, DType::f64})
+      follow_twenty(
+          dtype,
+          [&](const Clip& clip, const FlatState& state, const Tensor& step) {
+            sgd(how, clip, state, step);
+          },
+          [&](Reference& r, std::size_t i, double g) {
+            return r.first[i] = how.momentum * r.first[i] + g;
+          });
+}
+
+TEST_CASE("adam: the first step is the rate in the gradient's direction") {
+  FlatState state = fresh(3, DType::f32);
+  copy_into(state.values, zeros({3}));
+  copy_into(state.gradients, Tensor::of({3}, std::vector<float>{1e-3f, -5, 0}));
+  adam({}, {}, state, make_step_state({.rate = 0.1f}));
+  const Values x = to_doubles(state.values);
+  CHECK(x[0] == doctest::Approx(-0.1).epsilon(1e-4));
+  CHECK(x[1] == doctest::Approx(0.1).epsilon(1e-6));
+  CHECK(x[2] == 0);
+}
+
+TEST_CASE("guard: writes loss and norm, and raises the flag for anything not finite") {
+  const std::int64_t size = 100003;
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    Tensor gradient = rough({size}, dtype);
+    const Values g = to_doubles(gradient);
+    const double norm = std::sqrt(std::inner_product(g.begin(), g.end(), g.begin(), 0.0));
+    const Tensor step = make_step_state({.seed = 5, .update = 6, .rate = 0.5f});
+    guard(gradient, full({1}, 2.5, dtype), step);
+    const StepState state = read_step_state(step);
+    CHECK(state.loss == 2.5f);
+    CHECK(state.gradient_norm == doctest::Approx(norm).epsilon(1e-7));
+    CHECK(state.non_finite == 0);
+    CHECK(state.seed == 5);
+    CHECK(state.update == 6);
+    CHECK(state.rate == 0.5f);
+
+    for (const double bad :
+         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
+          -std::numeric_limits<double>::infinity()}) {
+      for (const std::int64_t at : {std::int64_t{0}, std::int64_t{70001}, size - 1}) {
+        const Tensor one = gradient.slice(0, at, at + 1);
+        fill(one, bad);
+        const Tensor flagged = make_step_state({});
+        guard(gradient, zeros({}), flagged);
+        CHECK(read_step_state(flagged).non_finite != 0);
+        fill(one, g[static_cast<std::size_t>(at)]);
+      }
+      const Tensor flagged = make_step_state({});
+      guard(gradient, full({}, bad), flagged);
+      CHECK(read_step_state(flagged).non_finite != 0);
+      guard(gradient, zeros({}), flagged);
+      CHECK(read_step_state(flagged).non_finite != 0);  // never lowered
+    }
+  }
+}
+
+TEST_CASE("guard: large finite gradients raise no flag") {
+  const Tensor step = make_step_state({});
+  guard(full({1000}, 3e38), full({}, 3e38), step);
+  CHECK(read_step_state(step).non_finite == 0);
+  guard(full({1000}, 1e300, DType::f64), zeros({}), step);
+  CHECK(read_step_state(step).non_finite == 0);
+}
+
+TEST_CASE("optimisers: under the flag nothing is written") {
+  FlatState state = fresh(100, DType::f32);
+  state.average = zeros({100});
+  state.average_decay = 0.9f;
+  fill(state.gradients, std::numeric_limits<double>::quiet_NaN());
+  const auto values = state.values.to_vector<float>();
+  const Tensor step = make_step_state({.rate = 0.1f});
+  guard(state.gradients, zeros({}), step);
+  adam({}, {1}, state, step);
+  rms_prop({}, {}, state, step);
+  sgd({0.9f}, {}, state, step);
+  CHECK(state.values.to_vector<float>() == values);
+  for (const Tensor& untouched : {state.first, state.second, state.average})
+    CHECK(untouched.to_vector<float>() == std::vector<float>(100, 0));
+  CHECK(state.count.item<std::int64_t>() == 0);
+}
+
+TEST_CASE("optimisers: threads and instruction sets change no bit") {
+  const std::int64_t size = 70001;
+  const auto after = [&](int count) {
+    set_threads(count);
+    FlatState state = fresh(size, DType::f32);
+    copy_into(state.gradients, rough({size}));
+    const Tensor step = make_step_state({.rate = 0.1f});
+    guard(state.gradients, zeros({}), step);
+    adam({}, {1}, state, step);
+    auto values = state.values.to_vector<float>();
+    values.push_back(read_step_state(step).gradient_norm);
+    return values;
+  };
+  CHECK(after(1) == after(2));
+  if (!cpu_has(Isa::v4))
+    return;
+  const auto run = [&]<class T>(Type<T>, const OptimiserLoops<T>& loops, auto loop) {
+    const std::int64_t count = 1003;
+    FlatState state = fresh(count, dtype_of<T>);
+    copy_into(state.gradients, rough({count}, dtype_of<T>));
+    fill(state.second, 0.3);
+    state.average = zeros({count}, dtype_of<T>);
+    (loops.*loop)({count, state.values.data<T>(), state.gradients.data<T>(), state.first.data<T>(),
+                   state.second.data<T>(), state.average.data<T>(), T(0.7), T(0.1), T(0.01), T(0.9),
+                   T(0.1), T(0.99), T(0.01), T(3), T(1e-8), T(0.3)});
+    double sum, finite;
+    loops.squares(state.values.data<T>(), count, &sum, &finite);
+    Values all =
+        to_doubles(concatenate({state.values, state.first, state.second, state.average}, 0));
+    all.push_back(sum);
+    return all;
+  };
+  const auto both = [&]<class T>(Type<T> type, const OptimiserLoops<T>& v3,
+                                 const OptimiserLoops<T>& v4) {
+    for (auto loop :
+         {&OptimiserLoops<T>::adam, &OptimiserLoops<T>::rms_prop, &OptimiserLoops<T>::sgd,
+          &OptimiserLoops<T>::momentum, &OptimiserLoops<T>::follow})
+      CHECK(run(type, v3, loop) == run(type, v4, loop));
+  };
+  both(Type<float>{}, isa_v3::optimiser_table.f32, isa_v4::optimiser_table.f32);
+  both(Type<double>{}, isa_v3::optimiser_table.f64, isa_v4::optimiser_table.f64);
+}
+
+TEST_CASE("optimisers: on meta nothing is touched") {
+  FlatState state;
+  for (Tensor* tensor : {&state.values, &state.gradients, &state.first, &state.second})
+    *tensor = Tensor::empty({10}, DType::f32, Device::meta);
+  state.count = Tensor::empty({1}, DType::i64, Device::meta);
+  const Tensor step = make_step_state({}, Device::meta);
+  const LaunchLog log;
+  guard(state.gradients, Tensor::empty({}, DType::f32, Device::meta), step);
+  adam({}, {}, state, step);
+  REQUIRE(log.launches().size() == 2);
+  CHECK(log.launches()[1].bytes == 7 * 40 + 16);
+}
+
+TEST_CASE("optimisers: errors say what does not fit") {
+  FlatState state = fresh(4, DType::f32);
+  const Tensor step = make_step_state({});
+  const auto broken = [&](auto change) {
+    FlatState other = state;
+    change(other);
+    return message([&] { adam({}, {}, other, step); });
+  };
+  CHECK(broken([](FlatState& s) { s.second = {}; }) ==
+        "adam: there is no tensor of second moments. Give one like the values.");
+  CHECK(broken([](FlatState& s) { s.first = zeros({3}); }) ==
+        "adam: the first moments do not match the values: [3] f32 on cpu beside [4] f32 on cpu. "
+        "Make them contiguous and alike.");
+  CHECK(broken([](FlatState& s) {
+          s.values = zeros({2, 2});
+        }) == "adam: the values are not one flat contiguous tensor of f32 or f64.");
+  CHECK(broken([](FlatState& s) { s.count = zeros({1}); }) ==
+        "adam: the count is not one i64 on cpu. Begin with 0.");
+  CHECK(broken([](FlatState& s) {
+          s.segments = {{0, 2}, {3, 4}};
+        }) ==
+        "adam: segment [3, 4) does not begin at 2, where the last one ends. Give ascending ones "
+        "without gaps.");
+  CHECK(broken([](FlatState& s) {
+          s.segments = {{0, 3}};
+        }) == "adam: the segments end at 3, the values at 4. Cover them all.");
+  CHECK(message([&] { sgd({}, {}, state, zeros({3}, DType::u8)); }) ==
+        "sgd: there is no step state on cpu. Use make_step_state().");
+  CHECK(message([&] { guard(state.gradients, zeros({2}), step); }) ==
+        "guard: the loss is not one floating-point number on cpu. Reduce it to one.");
+  CHECK(message([&] { guard(zeros({2}, DType::bf16), zeros({}), step); }) ==
+        "guard: the gradient is not one flat contiguous tensor of f32 or f64.");
+}
