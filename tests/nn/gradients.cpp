@@ -17,7 +17,7 @@ struct Blocks : Module {
     initialise(4);
   }
   Variable loss(Variable x, Memory memory) const {
-    const auto block = [this](const Variables& v) { return out(in(square(v[0]))); };
+    const auto block = [this](const Variables& v) { return out(in(out(in(square(v[0]))))); };
     for (int i = 0; i < 8; ++i)
       x = memory == Memory::recomputed ? recompute(block, {x}) : block({x});
     return sum(square(x));
@@ -58,7 +58,7 @@ TEST_CASE("recompute: the same gradients with a lower peak of memory") {
   const auto run = [](Blocks::Memory memory) {
     Blocks blocks;
     Parameters parameters(blocks);
-    const Variable x(normals("blocks", {256, 16}));
+    const Variable x(normals("blocks", {512, 16}));
     Allocator& allocator = allocator_of({});
     const std::size_t before = allocator.counters().in_use;
     allocator.reset_peaks();
