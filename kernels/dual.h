@@ -49,6 +49,7 @@ struct ScalarOf<Dual<T, N>> {
 template <class T, int N>
 LIKELY_HD Dual<T, N> chain(T y, T dy, const Dual<T, N>& a) {
   Dual<T, N> result(y, a.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     if (a.on(i))
       result.slope[i] = dy * a.slope[i];
@@ -59,6 +60,7 @@ LIKELY_HD Dual<T, N> chain(T y, T dy, const Dual<T, N>& a) {
 template <class T, int N>
 LIKELY_HD Dual<T, N> chain(T y, T da, const Dual<T, N>& a, T db, const Dual<T, N>& b) {
   Dual<T, N> result(y, a.depends | b.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i) {
     if (a.on(i) && b.on(i))
       result.slope[i] = multiply_add(da, a.slope[i], db * b.slope[i]);
@@ -73,6 +75,7 @@ LIKELY_HD Dual<T, N> chain(T y, T da, const Dual<T, N>& a, T db, const Dual<T, N
 template <class T, int N>
 LIKELY_HD Dual<T, N> operator-(const Dual<T, N>& a) {
   Dual<T, N> result(-a.value, a.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     if (a.on(i))
       result.slope[i] = -a.slope[i];
@@ -81,6 +84,7 @@ LIKELY_HD Dual<T, N> operator-(const Dual<T, N>& a) {
 template <class T, int N>
 LIKELY_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
   Dual<T, N> result(a.value + b.value, a.depends | b.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     result.slope[i] = !b.on(i) ? a.slope[i] : !a.on(i) ? b.slope[i] : a.slope[i] + b.slope[i];
   return result;
@@ -88,6 +92,7 @@ LIKELY_HD Dual<T, N> operator+(const Dual<T, N>& a, const Dual<T, N>& b) {
 template <class T, int N>
 LIKELY_HD Dual<T, N> operator-(const Dual<T, N>& a, const Dual<T, N>& b) {
   Dual<T, N> result(a.value - b.value, a.depends | b.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     result.slope[i] = !b.on(i) ? a.slope[i] : !a.on(i) ? -b.slope[i] : a.slope[i] - b.slope[i];
   return result;
@@ -129,6 +134,7 @@ template <class T, int N, Number A>
 LIKELY_HD Dual<T, N> operator*(const Dual<T, N>& a, A b) {
   const auto factor = static_cast<Scalar<T>>(b);
   Dual<T, N> result(a.value * factor, a.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     if (a.on(i))
       result.slope[i] = a.slope[i] * factor;
@@ -160,6 +166,7 @@ LIKELY_HD bool operator<=(const Dual<T, N>& a, A b) {
 template <class T, int N>
 LIKELY_HD Dual<T, N> where(bool condition, const Dual<T, N>& a, const Dual<T, N>& b) {
   Dual<T, N> result(where(condition, a.value, b.value), a.depends | b.depends);
+  LIKELY_UNROLL
   for (int i = 0; i < N; ++i)
     if (result.on(i))
       result.slope[i] = where(condition, a.slope[i], b.slope[i]);

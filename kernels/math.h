@@ -11,20 +11,27 @@ namespace likely::kernels {
 LIKELY_HD float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 LIKELY_HD double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-// a where the condition holds, else b; both are computed.
-LIKELY_HD float where(bool condition, float a, float b) { return condition ? a : b; }
+// a where the condition holds, else b; both are computed. By bits: g++ turns a chain of ?: into
+// control flow that it then vectorises badly.
+LIKELY_HD float where(bool condition, float a, float b) {
+  const int mask = -static_cast<int>(condition);
+  return __builtin_bit_cast(
+      float, (__builtin_bit_cast(int, a) & mask) | (__builtin_bit_cast(int, b) & ~mask));
+}
 LIKELY_HD double where(bool condition, double a, double b) { return condition ? a : b; }
+LIKELY_HD float at_most(float x, float limit) { return x > limit ? limit : x; }  // NaN stays
 
 LIKELY_HD float abs(float x) { return __builtin_fabsf(x); }
 LIKELY_HD double abs(double x) { return __builtin_fabs(x); }
 LIKELY_HD float sqrt(float x) { return __builtin_sqrtf(x); }
 LIKELY_HD double sqrt(double x) { return __builtin_sqrt(x); }
 
-// c + c1 x + c2 x² + … by Horner's rule.
-LIKELY_HD float polynomial(float, float c) { return c; }
+// c0 + c1 x + c2 x² + … as (c0 + c1 x) + x² (…): half of Horner's chain of dependent steps.
+LIKELY_HD float polynomial(float, float c0) { return c0; }
+LIKELY_HD float polynomial(float x, float c0, float c1) { return multiply_add(c1, x, c0); }
 template <class... More>
-LIKELY_HD float polynomial(float x, float c, More... more) {
-  return multiply_add(polynomial(x, more...), x, c);
+LIKELY_HD float polynomial(float x, float c0, float c1, More... more) {
+  return multiply_add(x * x, polynomial(x, more...), multiply_add(c1, x, c0));
 }
 
 LIKELY_HD std::int32_t bits_of(float x) { return __builtin_bit_cast(std::int32_t, x); }
@@ -39,9 +46,10 @@ struct Rounded {
   float value;     // the nearest whole number, ties to even
   std::int32_t n;  // the same as an integer; anything for NaN
 };
-// For |x| < 2^22: adding 1.5 · 2^23 leaves the whole number in the low bits.
-LIKELY_HD Rounded round_to_whole(float x) {
-  const float shifted = x + 0x1.8p23f;
+// x · factor rounded, where that is below 2^22: adding 1.5 · 2^23 leaves the whole number in the
+// low bits.
+LIKELY_HD Rounded round_product(float x, float factor) {
+  const float shifted = multiply_add(x, factor, 0x1.8p23f);
   return {shifted - 0x1.8p23f, bits_of(shifted) - bits_of(0x1.8p23f)};
 }
 
@@ -52,19 +60,27 @@ struct ExpReduced {
   float r;
 };
 LIKELY_HD ExpReduced reduce_for_exp(float x) {
-  const Rounded whole = round_to_whole(x * 0x1.715476p0f);
+  const Rounded whole = round_product(x, 0x1.715476p0f);
   const float r = multiply_add(whole.value, -0x1.62e4p-1f, x);
   return {whole.n, multiply_add(whole.value, -0x1.7f7d1cp-20f, r)};
 }
 
-LIKELY_HD float exp(float x) {
-  x = where(x > 89.0f, 89.0f, where(x < -104.0f, -104.0f, x));  // there it is ∞ and 0 already
+// e^x for |x| ≤ 104: beyond that it is ∞ or 0 already.
+LIKELY_HD float exp_within_104(float x) {
   const auto [n, r] = reduce_for_exp(x);
+  const float p = multiply_add(r * r,
+                               polynomial(r, 0x1.fffffcp-2f, 0x1.55548ap-3f, 0x1.55584ep-5f,
+                                          0x1.123f2ep-7f, 0x1.6ad122p-10f),
+                               r) +
+                  1.0f;
   // In two steps, the first exact, so that results below 2^-126 are rounded once.
   const std::int32_t half = n >> 1;
-  return polynomial(r, 1.0f, 1.0f, 0x1.fffffcp-2f, 0x1.55548ap-3f, 0x1.55584ep-5f, 0x1.123f2ep-7f,
-                    0x1.6ad122p-10f) *
-         power_of_two(half) * power_of_two(n - half);
+  return p * power_of_two(half) * power_of_two(n - half);
+}
+LIKELY_HD float exp_of_minus_abs(float x) { return exp_within_104(-at_most(abs(x), 104.0f)); }
+LIKELY_HD double exp_of_minus_abs(double x) { return __builtin_exp(-abs(x)); }
+LIKELY_HD float exp(float x) {
+  return exp_within_104(__builtin_copysignf(at_most(abs(x), 104.0f), x));
 }
 LIKELY_HD double exp(double x) { return __builtin_exp(x); }
 
@@ -79,54 +95,57 @@ LIKELY_HD float log1p_reduced(float f) {
 
 LIKELY_HD float log(float x) {
   const bool denormal = x < 0x1p-126f;
-  const std::int32_t bits = bits_of(where(denormal, x * 0x1p23f, x));
+  const auto bits = static_cast<std::uint32_t>(bits_of(where(denormal, x * 0x1p23f, x)));
   // x = 2^e m with m in [2/3, 4/3).
-  const std::int32_t two_thirds = bits_of(0x1.555556p-1f);
-  const std::int32_t above = (bits - two_thirds) & ~0x7fffff;
-  const float e = static_cast<float>(above >> 23) - where(denormal, 23.0f, 0.0f);
-  const float f = from_bits(bits - above) - 1.0f;
+  const std::uint32_t above = (bits - bits_of(0x1.555556p-1f)) & 0xff800000u;
+  const float e =
+      static_cast<float>(static_cast<std::int32_t>(above) >> 23) - where(denormal, 23.0f, 0.0f);
+  const float f = from_bits(static_cast<std::int32_t>(bits - above)) - 1.0f;
   const float low = multiply_add(e, -0x1.05c610p-29f, log1p_reduced(f));
   const float result = multiply_add(e, 0x1.62e43p-1f, low);
   const float infinity = __builtin_inff();
-  return where(x > 0.0f && x < infinity, result,
-               where(x == 0.0f, -infinity, where(x < 0.0f, __builtin_nanf(""), x)));
+  const float beside = where(x == 0.0f, -infinity, __builtin_nanf(""));
+  return where(x < infinity, where(x > 0.0f, result, beside), x);
 }
 LIKELY_HD double log(double x) { return __builtin_log(x); }
 
 // tanh |x| = m / (m + 2) with m = e^{2|x|} - 1, which keeps small arguments.
 LIKELY_HD float tanh(float x) {
   const float y = abs(x);
-  const auto [n, r] = reduce_for_exp(where(y > 10.0f, 20.0f, y + y));  // 1 from 9.02 on
+  const auto [n, r] = reduce_for_exp(at_most(y + y, 20.0f));  // 1 from 9.02 on
   const float scale = power_of_two(n);
-  const float m =
-      multiply_add(scale,
-                   multiply_add(r * r,
-                                polynomial(r, 0.5f, 0x1.55552ap-3f, 0x1.5555p-5f, 0x1.11594cp-7f,
-                                           0x1.6d3068p-10f, 0x1.359076p-13f),
-                                r),
-                   scale - 1.0f);
-  return __builtin_copysignf(m / (m + 2.0f), x);
+  const float expm1_r = multiply_add(r * r,
+                                     polynomial(r, 0.5f, 0x1.55552ap-3f, 0x1.5555p-5f,
+                                                0x1.11594cp-7f, 0x1.6d3068p-10f, 0x1.359076p-13f),
+                                     r);
+  const float m = multiply_add(scale, expm1_r, scale - 1.0f), sum = m + 2.0f;
+  // One step of correction where it shows, for what the sum and the quotient lost; 1 / sum ≈ ½.
+  const float t = m / sum, lost = m - (sum - 2.0f);
+  const float residual = multiply_add(-t, lost, multiply_add(-t, sum, m));
+  return __builtin_copysignf(multiply_add(residual, where(y < 0.5f, 0.5f, 0.0f), t), x);
 }
 LIKELY_HD double tanh(double x) { return __builtin_tanh(x); }
 
 // 1 / (1 + e^-x), by e^-|x|, which does not overflow.
-template <class T>
-LIKELY_HD T sigmoid_of(T x) {
-  const T e = exp(-abs(x));
-  return where(x < T(0), e, T(1)) / (T(1) + e);
+LIKELY_HD float sigmoid(float x) {
+  const float e = exp_of_minus_abs(x), sum = 1.0f + e;
+  const float y = where(x < 0.0f, e, 1.0f) / sum;
+  return multiply_add(-y, e - (sum - 1.0f), y);  // what the sum lost
 }
-LIKELY_HD float sigmoid(float x) { return sigmoid_of(x); }
-LIKELY_HD double sigmoid(double x) { return sigmoid_of(x); }
+LIKELY_HD double sigmoid(double x) {
+  const double e = exp_of_minus_abs(x);
+  return where(x < 0.0, e, 1.0) / (1.0 + e);
+}
 
 // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
 LIKELY_HD float softplus(float x) {
-  const float e = exp(-abs(x));
+  const float e = exp_of_minus_abs(x);
   const bool large = e > 0x1.555556p-2f;  // 1 + e = 2 (1 + ½ (e - 1))
   const float f = where(large, 0.5f * (e - 1.0f), e);
   return where(x < 0.0f, 0.0f, x) + (where(large, 0x1.62e43p-1f, 0.0f) + log1p_reduced(f));
 }
 LIKELY_HD double softplus(double x) {
-  return where(x < 0.0, 0.0, x) + __builtin_log1p(__builtin_exp(-abs(x)));
+  return where(x < 0.0, 0.0, x) + __builtin_log1p(exp_of_minus_abs(x));
 }
 
 // x + x p(x²) below 0.95, above it 1 - e^{-q(|x|)}.
@@ -137,10 +156,10 @@ LIKELY_HD float erf(float x) {
                    polynomial(x * x, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f,
                               -0x1.b7f71ap-6f, 0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fep-14f),
                    x);
-  const float tail =
-      1.0f - exp(-polynomial(where(y > 4.0f, 4.0f, y), -0x1.62d9dep-13f, 0x1.212628p+0f,
-                             0x1.444d16p-1f, 0x1.bb45aep-4f, -0x1.9aed04p-6f, 0x1.1064d8p-8f,
-                             -0x1.c4635ep-12f, 0x1.5d83e2p-16f));  // 1 from 3.92 on
+  const float tail = 1.0f - exp_within_104(-polynomial(
+                                at_most(y, 4.0f), -0x1.62d9dep-13f, 0x1.212628p+0f, 0x1.444d16p-1f,
+                                0x1.bb45aep-4f, -0x1.9aed04p-6f, 0x1.1064d8p-8f, -0x1.c4635ep-12f,
+                                0x1.5d83e2p-16f));  // 1 from 3.92 on
   return where(y < 0.95f, near_zero, __builtin_copysignf(tail, x));
 }
 LIKELY_HD double erf(double x) { return __builtin_erf(x); }
@@ -151,12 +170,15 @@ struct SinCos {
 // Of 2π t, for |t| < 2^20: as accurate for large t as for small, since whole turns drop out
 // exactly.
 LIKELY_HD SinCos sin_cos_turns(float t) {
-  const Rounded quarters = round_to_whole(4.0f * t);
+  const Rounded quarters = round_product(t, 4.0f);
   const float r = multiply_add(quarters.value, -0.25f, t);  // |r| ≤ 1/8
-  const float sine = r * polynomial(r * r, 0x1.921fb6p+2f, -0x1.4abc24p+5f, 0x1.4680a2p+6f,
-                                    -0x1.3318dep+6f),
-              cosine = polynomial(r * r, 1.0f, -0x1.3bd3ccp+4f, 0x1.03c1aep+6f, -0x1.55b146p+6f,
-                                  0x1.d47d48p+5f);
+  const float square = r * r;
+  const float sine =
+      r * multiply_add(square, polynomial(square, -0x1.4abc24p+5f, 0x1.4680a2p+6f, -0x1.3318dep+6f),
+                       0x1.921fb6p+2f);
+  const float cosine = multiply_add(
+      square, polynomial(square, -0x1.3bd3ccp+4f, 0x1.03c1aep+6f, -0x1.55b146p+6f, 0x1.d47d48p+5f),
+      1.0f);
   const bool odd = quarters.n & 1;
   const float sin = where(odd, cosine, sine), cos = where(odd, sine, cosine);
   return {where(quarters.n & 2, -sin, sin), where((quarters.n + 1) & 2, -cos, cos)};
