@@ -109,10 +109,9 @@ TemplateMixture bars_mixture(int n) {
 
 std::unique_ptr<DataSet> make_generated(std::string name, TemplateMixture mixture,
                                         const DataOptions& options) {
-  require<UsageError>(!options.binarisation,
-                      "data: {} is black and white already. Leave out "
-                      "--binarisation {}.",
-                      name, name_of(*options.binarisation));
+  if (options.binarisation)
+    fail<UsageError>("data: {} is black and white already. Leave out --binarisation {}.", name,
+                     name_of(*options.binarisation));
   return std::make_unique<GeneratedSet>(std::move(name), std::move(mixture), options);
 }
 

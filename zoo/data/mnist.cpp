@@ -119,10 +119,11 @@ Tensor load_binary(const DataSetDescription& set, const DataFile& file,
 
 std::unique_ptr<DataSet> make_binarized_mnist(const DataOptions& options) {
   const DataSetDescription set = binarized_mnist_description();
-  require<UsageError>(options.binarisation.value_or(Binarisation::fixed) == Binarisation::fixed,
-                      "data: binarized-mnist is one fixed draw. Use --data mnist for {} "
-                      "binarisation.",
-                      name_of(*options.binarisation));
+  if (const Binarisation how = options.binarisation.value_or(Binarisation::fixed);
+      how != Binarisation::fixed)
+    fail<UsageError>(
+        "data: binarized-mnist is one fixed draw. Use --data mnist for {} binarisation.",
+        name_of(how));
   StoredSplits splits;
   for (const Split split : {Split::train, Split::validation, Split::test}) {
     const auto i = static_cast<std::size_t>(split);
