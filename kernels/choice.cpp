@@ -58,8 +58,8 @@ Choice parse_choice(const std::string& word) {
   for (std::size_t i = 0; i < words.size(); ++i)
     if (word == words[i])
       return static_cast<Choice>(i);
-  fail<UsageError>("--kernels: {} is not a choice. Say own, vendor or fastest; nearest: {}.", word,
-                   nearest(word, words));
+  fail<UsageError>("--kernels: there is no choice \"{}\". Did you mean {}? There are {}.", word,
+                   nearest(word, words), fmt::join(words, ", "));
 }
 
 void choose(Chosen& to, const std::string& item) {
@@ -72,8 +72,8 @@ void choose(Chosen& to, const std::string& item) {
   const std::string family = item.substr(0, equals);
   const std::vector<std::string> known = family_names();
   require<UsageError>(std::find(known.begin(), known.end(), family) != known.end(),
-                      "--kernels: {} is not a family of kernels. The families are {}; nearest: {}.",
-                      family, fmt::join(known, ", "), nearest(family, known));
+                      "--kernels: there is no family \"{}\". Did you mean {}? There are {}.",
+                      family, nearest(family, known), fmt::join(known, ", "));
   to.by_family[family] = parse_choice(item.substr(equals + 1));
 }
 

@@ -194,6 +194,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, const 
   problem.b_column = b_strides[-1];
   problem.c = meta ? nullptr : out.raw();
   problem.add = into.add;
+  problem.biased = bias.defined();
   problem.bias = bias.defined() && !meta ? bias.raw() : nullptr;
   problem.activation = epilogue.activation;
   problem.slope = epilogue.slope;

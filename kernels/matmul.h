@@ -31,7 +31,8 @@ struct MatmulProblem {
   void* c;
   std::int64_t c_batch, c_row;  // columns of c are adjacent
   bool add;                     // start from what c holds
-  const void* bias;             // [n] adjacent, or null
+  bool biased;
+  const void* bias;  // [n] adjacent
   Activation activation;
   float slope;
 };

@@ -18,11 +18,11 @@ const char* layout(std::int64_t row, std::int64_t column) {
 }
 
 std::string key_of(const MatmulProblem& problem) {
-  return fmt::format("matmul {} {}x{}x{}x{} {} {}{}{} activation {} threads {}", problem.dtype,
-                     problem.batch, problem.m, problem.n, problem.k,
-                     layout(problem.a_row, problem.a_column),
-                     layout(problem.b_row, problem.b_column), problem.add ? " add" : "",
-                     problem.bias ? " bias" : "", static_cast<int>(problem.activation), threads());
+  return fmt::format(
+      "matmul {} {}x{}x{}x{} {} {}{}{} activation {} threads {}", problem.dtype, problem.batch,
+      problem.m, problem.n, problem.k, layout(problem.a_row, problem.a_column),
+      layout(problem.b_row, problem.b_column), problem.add ? " add" : "",
+      problem.biased ? " bias" : "", static_cast<int>(problem.activation), threads());
 }
 
 // One candidate's result and workspace, in memory that no allocator counts.

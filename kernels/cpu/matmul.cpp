@@ -36,7 +36,7 @@ void plain_row(const MatmulProblem& problem, std::int64_t batch, std::int64_t i)
     S sum[block] = {}, bias[block];
     for (std::int64_t j = 0; problem.add && j < n; ++j)
       sum[j] = static_cast<S>(c[j0 + j]);
-    for (std::int64_t j = 0; problem.bias && j < n; ++j)
+    for (std::int64_t j = 0; problem.biased && j < n; ++j)
       bias[j] = static_cast<S>(static_cast<const T*>(problem.bias)[j0 + j]);
     for (std::int64_t p = 0; p < problem.k; ++p) {
       const auto left = static_cast<S>(a[p * problem.a_column]);
@@ -44,7 +44,7 @@ void plain_row(const MatmulProblem& problem, std::int64_t batch, std::int64_t i)
       for (std::int64_t j = 0; j < n; ++j)
         sum[j] = multiply_add(left, static_cast<S>(right[j * problem.b_column]), sum[j]);
     }
-    finish(problem.activation, problem.slope, problem.bias ? bias : nullptr, 1, n, sum, n);
+    finish(problem.activation, problem.slope, problem.biased ? bias : nullptr, 1, n, sum, n);
     for (std::int64_t j = 0; j < n; ++j)
       c[j0 + j] = static_cast<T>(sum[j]);
   }
@@ -135,7 +135,7 @@ void fast(const MatmulProblem& problem, void* workspace) {
     part.c = static_cast<float*>(problem.c) + batch * problem.c_batch + i * problem.c_row + j;
     part.c_row = problem.c_row;
     part.add = problem.add;
-    part.bias = problem.bias ? static_cast<const float*>(problem.bias) + j : nullptr;
+    part.bias = problem.biased ? static_cast<const float*>(problem.bias) + j : nullptr;
     part.activation = problem.activation;
     part.slope = problem.slope;
     table().run(part, static_cast<float*>(workspace) + thread_index() * grid.floats);

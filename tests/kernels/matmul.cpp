@@ -133,15 +133,6 @@ std::vector<float> by_plain(const Tensor& a, const Tensor& b) {
   return c.to_vector<float>();
 }
 
-class Threads {
- public:
-  explicit Threads(int count) : before_(threads()) { set_threads(count); }
-  ~Threads() { set_threads(before_); }
-
- private:
-  int before_;
-};
-
 }  // namespace
 
 TEST_CASE("matmul: agrees with three loops in f64, whatever shape, layout, type and epilogue") {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/copy.h"
+#include "kernels/parallel.h"
 
 namespace likely::kernels {
 
@@ -16,6 +17,16 @@ std::string message(F f) {
   }
   return "no error";
 }
+
+// A number of threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(threads()) { set_threads(count); }
+  ~Threads() { set_threads(before_); }
+
+ private:
+  int before_;
+};
 
 // Of a congruential generator, in (-0.7, 1.3).
 inline Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {

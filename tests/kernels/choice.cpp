@@ -1,0 +1,177 @@
+// Own, vendor or fastest: what is chosen, remembered and refused.
+#include "kernels/choice.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/matmul.h"
+#include "kernels/matmul_fastest.h"
+#include "tests/kernels/tools.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+struct OwnAgain {
+  ~OwnAgain() { choose_kernels("own"); }
+};
+
+bool vendor_missing() { return !vendor_libraries().at(0).problem.empty(); }
+
+// The kernel that serves a product of this many rows.
+std::string served_by(std::int64_t rows, DType dtype = DType::f32) {
+  const Tensor a = rough({rows, 30}, dtype), b = rough({30, 40}, dtype, 2);
+  const LaunchLog log;
+  matmul(a, b);
+  return log.launches().at(0).kernel;
+}
+
+// Fast and wrong.
+MatmulBackend wrong_vendor() {
+  MatmulBackend backend = *matmul_family().find(Device{}, Source::own);
+  backend.fill = [](const MatmulProblem& problem, void*) {
+    std::fill_n(static_cast<float*>(problem.c), problem.n, 1.0f);
+  };
+  return backend;
+}
+
+MatmulProblem small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
+  MatmulProblem problem{};
+  problem.batch = 1;
+  problem.m = a.size(0);
+  problem.n = b.size(1);
+  problem.k = a.size(1);
+  problem.a = a.raw();
+  problem.a_row = a.strides()[0];
+  problem.a_column = 1;
+  problem.b = b.raw();
+  problem.b_row = b.strides()[0];
+  problem.b_column = 1;
+  problem.c = c.raw();
+  problem.c_row = c.strides()[0];
+  return problem;
+}
+
+}  // namespace
+
+TEST_CASE("choice: own unless asked, for every family or for one") {
+  const OwnAgain after;
+  CHECK(chosen_kernels() == "own");
+  CHECK(choice_for("matmul") == Choice::own);
+  choose_kernels("fastest,pointwise=own");
+  CHECK(choice_for("matmul") == Choice::fastest);
+  CHECK(choice_for("pointwise") == Choice::own);
+  CHECK(chosen_kernels() == "fastest,pointwise=own");
+  choose_kernels("matmul=fastest");
+  CHECK(choice_for("matmul") == Choice::fastest);
+  CHECK(choice_for("reduce") == Choice::own);
+}
+
+TEST_CASE("choice: messages, and a refused choice changes nothing") {
+  CHECK(message([] { choose_kernels("vendr"); }) ==
+        "--kernels: there is no choice \"vendr\". Did you mean vendor? There are own, vendor, "
+        "fastest.");
+  CHECK(message([] {
+          choose_kernels("own,matmul=");
+        }).starts_with("--kernels: there is no choice \"\". Did you mean own?"));
+  CHECK(
+      message([] {
+        choose_kernels("matmull=own");
+      }).starts_with("--kernels: there is no family \"matmull\". Did you mean matmul? There are "));
+  CHECK(message([] { choose_kernels(""); }).starts_with("--kernels: there is no choice \"\"."));
+  CHECK(chosen_kernels() == "own");
+  CHECK(
+      message([] { restore_choices("matmul 1x2: own\nnonsense\n"); }) ==
+      "remembered kernels: a line is no choice: \"nonsense\". Delete the record; fastest measures "
+      "again.");
+}
+
+TEST_CASE("choice: a vendor library that is missing is named, with what installs it") {
+  if (!vendor_missing())
+    return;
+  const VendorLibrary library = vendor_libraries()[0];
+  CHECK(message([] { choose_kernels("matmul=vendor"); }) ==
+        "--kernels: matmul through oneDNN 2 (libdnnl.so.2) is not available: " + library.problem +
+            ". Do apt install libdnnl-dev, then build again, or leave matmul to own.");
+  choose_kernels("fastest");
+  const OwnAgain after;
+  CHECK(served_by(25) == "matmul own");
+}
+
+TEST_CASE("choice: the vendor's products agree with ours, epilogue, add, batch and type") {
+  if (vendor_missing())
+    return;
+  const OwnAgain after;
+  const auto both = [](auto product) {
+    choose_kernels("own");
+    const std::vector<double> own = to_doubles(product());
+    choose_kernels("matmul=vendor");
+    const LaunchLog log;
+    const Tensor result = product();
+    CHECK(std::string(log.launches().back().kernel) == "matmul oneDNN");
+    const std::vector<double> vendor = to_doubles(result);
+    double worst = 0;
+    for (std::size_t i = 0; i < own.size(); ++i)
+      worst = std::max(worst, std::fabs(own[i] - vendor[i]) / (1 + std::fabs(own[i])));
+    return worst;
+  };
+  const Tensor a = rough({20, 30}), b = rough({40, 30}, DType::f32, 2).transpose();
+  const Tensor bias = rough({40}, DType::f32, 3), start = rough({20, 40}, DType::f32, 4);
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky_relu,
+                                      Activation::tanh, Activation::sigmoid})
+    CHECK(both([&] { return matmul(a, b, {bias, activation}); }) < 1e-5);
+  CHECK(both([&] { return matmul(a, b, {}, {concatenate({start}, 0), true}); }) < 1e-5);
+  const Tensor batched = rough({3, 20, 30}), other = rough({3, 30, 5}, DType::f32, 5);
+  const Tensor shared = rough({20, 7});
+  CHECK(both([&] { return matmul(batched, other); }) < 1e-5);
+  CHECK(both([&] { return matmul(batched.transpose(), batched); }) < 1e-5);
+  CHECK(both([&] { return matmul(batched.transpose(), shared); }) < 1e-5);
+}
+
+TEST_CASE("choice: what a vendor has nothing for is served by own") {
+  if (vendor_missing())
+    return;
+  const OwnAgain after;
+  choose_kernels("vendor");
+  CHECK(served_by(26, DType::f64) == "matmul own");
+  CHECK(to_doubles(matmul(Tensor::empty({2, 0}), Tensor::empty({0, 2}))) ==
+        std::vector<double>(4, 0.0));
+}
+
+TEST_CASE("choice: fastest measures once for a problem and remembers") {
+  const OwnAgain after;
+  choose_kernels("matmul=fastest");
+  const std::string before = remembered_choices();
+  const std::string first = served_by(27);
+  if (!vendor_missing()) {
+    CHECK(remembered_choices().size() > before.size());
+    CHECK(remembered_choices().find("matmul f32 1x27x40x30 rows rows") != std::string::npos);
+  }
+  for (int i = 0; i < 5; ++i)
+    CHECK(served_by(27) == first);
+
+  std::string text = remembered_choices();  // a record that says the opposite is believed
+  if (const std::size_t line = text.find("1x27x40x30"); line != std::string::npos) {
+    const std::size_t colon = text.find(": ", line);
+    const bool own = first == "matmul own";
+    text.replace(colon + 2, own ? 3 : 6, own ? "vendor" : "own");
+    restore_choices(text);
+    CHECK(served_by(27) != first);
+    CHECK(remembered_choices() == text);
+  }
+}
+
+TEST_CASE("choice: fastest never takes a kernel whose results disagree, however fast") {
+  const Tensor a = rough({31, 200}), b = rough({200, 30}, DType::f32, 2);
+  const Tensor c = full({31, 30}, 5);
+  const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
+  CHECK(fastest_source(small_problem(a, b, c), own, wrong_vendor()) == Source::own);
+  CHECK(to_doubles(c) == std::vector<double>(31 * 30, 5.0));  // measured elsewhere
+  MatmulProblem meta = small_problem(a, b, c);
+  meta.m = 30;
+  meta.c = nullptr;
+  CHECK(fastest_source(meta, own, wrong_vendor()) == Source::own);
+}
