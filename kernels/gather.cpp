@@ -1,4 +1,4 @@
-// The front of gathering and scattering: shapes, types, and every index before any work.
+// The front of gathers and their adjoints: shapes, and every index within its range.
 #include "kernels/gather.h"
 
 #include "kernels/copy.h"
@@ -6,46 +6,57 @@
 namespace likely::kernels {
 namespace {
 
-void require_indices(const char* operation, const Tensor& index, std::int64_t count,
-                     std::int64_t below) {
-  require(index.defined() && index.rank() == 1 && index.dtype() == DType::i64,
-          "{}: the index is {} {}. It must be i64 [n].", operation, index.dtype(), index.shape());
-  require(count < 0 || index.size(0) == count, "{}: {} indices for {} rows. Give one a row.",
-          operation, index.size(0), count);
-  if (index.is_meta())
+// The index, contiguous and checked before any work (on another device than the CPU that waits).
+Tensor checked(const char* operation, const Tensor& x, const Tensor& index, const char* what,
+               std::int64_t end) {
+  require(x.device() == index.device(),
+          "{}: tensors of two devices: {} with an index on {}. Use to() first.", operation,
+          x.device(), index.device());
+  const Tensor flat = contiguous(index);
+  if (flat.is_meta())
+    return flat;
+  const Tensor here = flat.to(Device::cpu);
+  const std::int64_t* values = here.data<std::int64_t>();
+  for (std::int64_t i = 0; i < here.numel(); ++i)
+    require(values[i] >= 0 && values[i] < end,
+            "{}: an index is out of range: index[{}] is {}, {} are [0, {}). Check where the "
+            "indices come from.",
+            operation, i, values[i], what, end);
+  return flat;
+}
+
+void check_form(const char* operation, const Tensor& x, const Tensor& index, int rank) {
+  require(x.defined() && index.defined(), "{}: a tensor is undefined.", operation);
+  require(index.dtype() == DType::i64 && index.rank() == 1,
+          "{}: the index is {} {}. Give i64 of one axis.", operation, index.shape(), index.dtype());
+  require(rank > 0 ? x.rank() == rank : x.rank() >= 1, "{}: {} has {} axes. Give {}.", operation,
+          x.shape(), x.rank(), rank > 0 ? std::to_string(rank) : "at least one");
+}
+
+void check_rows(const char* operation, const Tensor& x, const Tensor& index) {
+  require(x.size(0) == index.numel(), "{}: {} indices for {}. Give one for each row.", operation,
+          index.numel(), x.shape());
+}
+
+// Elements of one row of x [rows, …].
+std::int64_t width_of(const Tensor& x) {
+  std::int64_t width = 1;
+  for (int i = 1; i < x.rank(); ++i)
+    width *= x.size(i);
+  return width;
+}
+
+// `read` and `written` in elements of the type.
+void launch(const char* operation, void (*GatherBackend::*fill)(const GatherProblem&),
+            std::int64_t rows, std::int64_t width, const Tensor& from, const Tensor& index,
+            const Tensor& out, std::int64_t moved) {
+  launched({operation, 0,
+            static_cast<double>(moved) * static_cast<double>(size_of(out.dtype())) +
+                static_cast<double>(index.bytes())});
+  if (out.is_meta() || out.numel() == 0)
     return;
-  const std::vector<std::int64_t> values = index.to_vector<std::int64_t>();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    require(values[i] >= 0 && values[i] < below,
-            "{}: index {} is {}, outside 0 … {}. Check where it comes from.", operation, i,
-            values[i], below - 1);
-}
-
-void require_same_device(const char* operation, const Tensor& x, const Tensor& index) {
-  require(x.defined(), "{}: the tensor is undefined.", operation);
-  require(x.device() == index.device(), "{}: a tensor on {} and an index on {}. Use to() first.",
-          operation, x.device(), index.device());
-}
-
-using Fill = void (*GatherBackend::*)(const GatherProblem&);
-
-// Rows of the table, indices and elements a row are in `sizes`.
-void run(const char* operation, Fill fill, const Tensor& from, const Tensor& index,
-         const Tensor& to, const GatherProblem& sizes) {
-  const Tensor source = contiguous(from), positions = contiguous(index);
-  launched({operation, 0, static_cast<double>(source.bytes() + positions.bytes() + to.bytes())});
-  if (to.is_meta() || to.numel() == 0)
-    return;
-  GatherProblem problem = sizes;
-  problem.dtype = from.dtype();
-  problem.from = source.raw();
-  problem.index = positions.data<std::int64_t>();
-  problem.to = to.raw();
-  (gather_family().serving(to.device()).*fill)(problem);
-}
-
-GatherProblem sizes(std::int64_t rows, std::int64_t count, std::int64_t width) {
-  return {DType::f32, rows, count, width, nullptr, nullptr, nullptr};
+  (gather_family().serving(out.device()).*fill)(
+      {out.dtype(), rows, index.numel(), width, from.raw(), index.data<std::int64_t>(), out.raw()});
 }
 
 }  // namespace
@@ -56,41 +67,43 @@ Family<GatherBackend>& gather_family() {
 }
 
 Tensor take(const Tensor& x, const Tensor& index) {
-  require_same_device("take", x, index);
-  require(x.rank() >= 1, "take: a scalar has no rows. Give at least one axis.");
-  require_indices("take", index, -1, x.size(0));
-  const Tensor out = Tensor::empty(x.shape().with(0, index.size(0)), x.dtype(), x.device());
-  run("take", &GatherBackend::take, x, index, out,
-      sizes(x.size(0), index.size(0), x.shape().without(0).numel()));
+  check_form("take", x, index, 0);
+  const Tensor at = checked("take", x, index, "rows", x.size(0)), from = contiguous(x);
+  const Tensor out = Tensor::empty(x.shape().with(0, index.numel()), x.dtype(), x.device());
+  launch("take", &GatherBackend::take, x.size(0), width_of(x), from, at, out, 2 * out.numel());
   return out;
 }
 
 Tensor scatter_add(const Tensor& g, const Tensor& index, std::int64_t rows) {
-  require_same_device("scatter_add", g, index);
-  require(g.rank() >= 1 && is_floating(g.dtype()),
-          "scatter_add: got {} {}. Rows of a floating-point type add.", g.dtype(), g.shape());
-  require_indices("scatter_add", index, g.size(0), rows);
-  const Tensor out = zeros(g.shape().with(0, rows), g.dtype(), g.device());
-  run("scatter_add", &GatherBackend::scatter_add, g, index, out,
-      sizes(rows, index.size(0), g.shape().without(0).numel()));
+  check_form("scatter_add", g, index, 0);
+  require(is_floating(g.dtype()),
+          "scatter_add: {} does not add here: only floating-point types do.", g.dtype());
+  check_rows("scatter_add", g, index);
+  if (g.dtype() == DType::bf16)  // sums are rounded once, at the end
+    return cast(scatter_add(cast(g, DType::f32), index, rows), DType::bf16);
+  const Tensor at = checked("scatter_add", g, index, "rows", rows), from = contiguous(g);
+  const Tensor out = Tensor::empty(g.shape().with(0, rows), g.dtype(), g.device());
+  launch("scatter_add", &GatherBackend::scatter_add, rows, width_of(g), from, at, out,
+         3 * g.numel() + out.numel());
   return out;
 }
 
 Tensor pick(const Tensor& x, const Tensor& index) {
-  require_same_device("pick", x, index);
-  require(x.rank() == 2, "pick: x is {}. It must be [n, classes].", x.shape());
-  require_indices("pick", index, x.size(0), x.size(1));
-  const Tensor out = Tensor::empty({x.size(0)}, x.dtype(), x.device());
-  run("pick", &GatherBackend::pick, x, index, out, sizes(x.size(0), x.size(0), x.size(1)));
+  check_form("pick", x, index, 2);
+  check_rows("pick", x, index);
+  const Tensor at = checked("pick", x, index, "classes", x.size(1)), from = contiguous(x);
+  const Tensor out = Tensor::empty(index.shape(), x.dtype(), x.device());
+  launch("pick", &GatherBackend::pick, x.size(0), x.size(1), from, at, out, 2 * out.numel());
   return out;
 }
 
 Tensor place(const Tensor& g, const Tensor& index, std::int64_t classes) {
-  require_same_device("place", g, index);
-  require(g.rank() == 1, "place: g is {}. It must be [n].", g.shape());
-  require_indices("place", index, g.size(0), classes);
-  const Tensor out = zeros({g.size(0), classes}, g.dtype(), g.device());
-  run("place", &GatherBackend::place, g, index, out, sizes(g.size(0), g.size(0), classes));
+  check_form("place", g, index, 1);
+  check_rows("place", g, index);
+  const Tensor at = checked("place", g, index, "classes", classes), from = contiguous(g);
+  const Tensor out = Tensor::empty({g.size(0), classes}, g.dtype(), g.device());
+  launch("place", &GatherBackend::place, g.size(0), classes, from, at, out,
+         g.numel() + out.numel());
   return out;
 }
 

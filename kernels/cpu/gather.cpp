@@ -1,5 +1,5 @@
-// Gathering and scattering on the CPU. A scatter gives each thread columns, so that every sum runs
-// in ascending order of the index's positions, whatever the number of threads.
+// Gathers and their adjoints on the CPU. A thread owns rows or columns of the result, so sums need
+// no atomics and keep their order.
 #include "kernels/gather.h"
 
 #include <algorithm>
@@ -10,59 +10,68 @@
 namespace likely::kernels {
 namespace {
 
-constexpr std::int64_t chunk_bytes = 1 << 16;
+constexpr std::int64_t chunk = 1 << 14;  // elements a thread takes at a time
 
-std::int64_t rows_a_chunk(const GatherProblem& p) {
-  const auto row = p.width * static_cast<std::int64_t>(size_of(p.dtype));
-  return std::max<std::int64_t>(chunk_bytes / std::max<std::int64_t>(row, 1), 1);
+// Calls f(i) for each of `count` items of `size` elements, in parallel.
+template <class F>
+void for_each_item(std::int64_t count, std::int64_t size, F f) {
+  parallel_for(count, std::max<std::int64_t>(chunk / std::max<std::int64_t>(size, 1), 1),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i)
+                   f(i);
+               });
 }
 
-void take(const GatherProblem& p) {
-  const std::size_t row = static_cast<std::size_t>(p.width) * size_of(p.dtype);
-  const auto* from = static_cast<const std::byte*>(p.from);
-  auto* to = static_cast<std::byte*>(p.to);
-  parallel_for(p.count, rows_a_chunk(p), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      std::memcpy(to + static_cast<std::size_t>(i) * row,
-                  from + static_cast<std::size_t>(p.index[i]) * row, row);
+void take(const GatherProblem& problem) {
+  const auto bytes = static_cast<std::int64_t>(size_of(problem.dtype)) * problem.width;
+  const auto* from = static_cast<const std::byte*>(problem.from);
+  auto* to = static_cast<std::byte*>(problem.to);
+  for_each_item(problem.count, problem.width, [&](std::int64_t i) {
+    std::memcpy(to + i * bytes, from + problem.index[i] * bytes, static_cast<std::size_t>(bytes));
   });
 }
 
 template <class T>
-T sum(T a, T b) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return bf16(static_cast<float>(a) + static_cast<float>(b));
-  else
-    return static_cast<T>(a + b);
+void scatter_add_typed(const GatherProblem& problem) {
+  const auto* from = static_cast<const T*>(problem.from);
+  auto* to = static_cast<T*>(problem.to);
+  const std::int64_t grain =
+      std::max<std::int64_t>(chunk / std::max<std::int64_t>(problem.count + problem.rows, 1), 16);
+  parallel_for(problem.width, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = 0; row < problem.rows; ++row)
+      std::fill(to + row * problem.width + begin, to + row * problem.width + end, T{0});
+    for (std::int64_t i = 0; i < problem.count; ++i) {
+      T* sum = to + problem.index[i] * problem.width;
+      const T* g = from + i * problem.width;
+      for (std::int64_t c = begin; c < end; ++c)
+        sum[c] += g[c];
+    }
+  });
 }
 
-void scatter_add(const GatherProblem& p) {
-  with_type(p.dtype, [&]<class T>(Type<T>) {
-    const auto* from = static_cast<const T*>(p.from);
-    auto* to = static_cast<T*>(p.to);
-    const std::int64_t columns =
-        std::max<std::int64_t>((1 << 15) / std::max<std::int64_t>(p.count, 1), 16);
-    parallel_for(p.width, columns, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = 0; i < p.count; ++i)
-        for (std::int64_t j = begin; j < end; ++j) {
-          T& place = to[p.index[i] * p.width + j];
-          place = sum(place, from[i * p.width + j]);
-        }
+void scatter_add(const GatherProblem& problem) {
+  problem.dtype == DType::f32 ? scatter_add_typed<float>(problem)
+                              : scatter_add_typed<double>(problem);
+}
+
+void pick(const GatherProblem& problem) {
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    const auto* from = static_cast<const T*>(problem.from);
+    auto* to = static_cast<T*>(problem.to);
+    for_each_item(problem.count, 1,
+                  [&](std::int64_t i) { to[i] = from[i * problem.width + problem.index[i]]; });
+  });
+}
+
+void place(const GatherProblem& problem) {
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    const auto* from = static_cast<const T*>(problem.from);
+    auto* to = static_cast<T*>(problem.to);
+    for_each_item(problem.count, problem.width, [&](std::int64_t i) {
+      T* row = to + i * problem.width;
+      std::fill_n(row, problem.width, T{});
+      row[problem.index[i]] = from[i];
     });
-  });
-}
-
-void pick(const GatherProblem& p) {
-  with_type(p.dtype, [&]<class T>(Type<T>) {
-    for (std::int64_t i = 0; i < p.count; ++i)
-      static_cast<T*>(p.to)[i] = static_cast<const T*>(p.from)[i * p.width + p.index[i]];
-  });
-}
-
-void place(const GatherProblem& p) {
-  with_type(p.dtype, [&]<class T>(Type<T>) {
-    for (std::int64_t i = 0; i < p.count; ++i)
-      static_cast<T*>(p.to)[i * p.width + p.index[i]] = static_cast<const T*>(p.from)[i];
   });
 }
 

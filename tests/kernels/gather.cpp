@@ -1,8 +1,10 @@
+// Gathers and their adjoints, value by value.
 #include "kernels/gather.h"
 
 #include <doctest/doctest.h>
 
 #include "kernels/parallel.h"
+#include "kernels/reduce.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;
@@ -10,51 +12,109 @@ using namespace likely::kernels;
 
 namespace {
 
-Tensor indices(const std::vector<std::int64_t>& values) {
+Tensor index_of(const std::vector<std::int64_t>& values) {
   return Tensor::of({static_cast<std::int64_t>(values.size())}, values);
 }
 
 }  // namespace
 
 TEST_CASE("take: rows in the order of the index, of any type and layout") {
-  const Tensor x = Tensor::of({3, 2}, std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6});
-  CHECK(take(x, indices({2, 0, 2})).to_vector<std::uint8_t>() ==
-        std::vector<std::uint8_t>{5, 6, 1, 2, 5, 6});
-  CHECK(take(x.transpose(), indices({1})).to_vector<std::uint8_t>() ==
-        std::vector<std::uint8_t>{2, 4, 6});
-  CHECK(take(x, indices({})).shape() == Shape{0, 2});
+  const std::vector<float> values{0, 1, 10, 11, 20, 21};
+  for (const DType dtype :
+       {DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32, DType::u8}) {
+    const Tensor x = cast(Tensor::of({3, 2}, values), dtype);
+    CHECK(to_doubles(take(x, index_of({2, 0, 2}))) == std::vector<double>{20, 21, 0, 1, 20, 21});
+    CHECK(to_doubles(take(x.transpose(), index_of({1}))) == std::vector<double>{1, 11, 21});
+  }
+  CHECK(take(zeros({3, 2, 5}), index_of({})).shape() == Shape{0, 2, 5});
+  CHECK(to_doubles(take(Tensor::of({6}, values), index_of({4, 1, 3}).slice(0, 0, 3, 2))) ==
+        std::vector<double>{20, 11});
 }
 
-TEST_CASE("scatter_add: the sum of the rows that share an index, alike for 1 and 2 threads") {
-  const Tensor g = rough({200, 70});
-  std::vector<std::int64_t> where;
-  for (std::int64_t i = 0; i < 200; ++i)
-    where.push_back(i * i % 7);
-  std::vector<float> expected(9 * 70);
-  const std::vector<float> values = g.to_vector<float>();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    expected[static_cast<std::size_t>(where[i / 70]) * 70 + i % 70] += values[i];
-  for (const int count : {1, 2}) {
-    set_threads(count);
-    CHECK(scatter_add(g, indices(where), 9).to_vector<float>() == expected);
+TEST_CASE("scatter_add: is the adjoint of take") {
+  const Tensor index = index_of({5, 0, 5, 2, 5, 0});
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor x = rough({7, 40}, dtype, 2), g = rough({6, 40}, dtype, 3);
+    const Tensor taken = take(x, index), scattered = scatter_add(g, index, 7);
+    CHECK(scattered.shape() == Shape{7, 40});
+    const auto a = to_doubles(taken), b = to_doubles(g), c = to_doubles(x),
+               d = to_doubles(scattered);
+    double left = 0, right = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+      left += a[i] * b[i];
+    for (std::size_t i = 0; i < c.size(); ++i)
+      right += c[i] * d[i];
+    CHECK(left == doctest::Approx(right).epsilon(1e-5));
   }
 }
 
-TEST_CASE("pick and place: an element of each row, and back") {
-  const Tensor x = Tensor::of({2, 3}, std::vector<double>{1, 2, 3, 4, 5, 6});
-  CHECK(pick(x, indices({2, 0})).to_vector<double>() == std::vector<double>{3, 4});
-  CHECK(place(Tensor::of({2}, std::vector<double>{7, 8}), indices({2, 0}), 3).to_vector<double>() ==
-        std::vector<double>{0, 0, 7, 8, 0, 0});
+TEST_CASE("scatter_add: adds in ascending order, on any number of threads") {
+  const std::int64_t count = 3000;
+  std::vector<std::int64_t> at;
+  for (std::int64_t i = 0; i < count; ++i)
+    at.push_back(i * i % 7);
+  const Tensor g = rough({count, 50});
+  std::vector<float> expected(7 * 50);
+  const float* values = g.data<float>();
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t c = 0; c < 50; ++c)
+      expected[at[i] * 50 + c] += values[i * 50 + c];
+  for (const int count_of_threads : {1, 2}) {
+    set_threads(count_of_threads);
+    CHECK(scatter_add(g, index_of(at), 7).to_vector<float>() == expected);
+  }
+  const Tensor ones = full({1000}, 1, DType::bf16);  // one by one they would stop at 256
+  CHECK(to_doubles(scatter_add(ones, zeros({1000}, DType::i64), 2)) ==
+        std::vector<double>{1000, 0});
 }
 
-TEST_CASE("gather: an index outside is named, with its place and the range") {
-  const Tensor x = rough({3, 4});
+TEST_CASE("pick and place: one element a row, and its adjoint") {
+  const Tensor x = Tensor::of({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  CHECK(to_doubles(pick(x, index_of({2, 0}))) == std::vector<double>{3, 4});
+  CHECK(to_doubles(pick(x.transpose(), index_of({1, 0, 1}))) == std::vector<double>{4, 2, 6});
+  CHECK(to_doubles(place(Tensor::of({2}, std::vector<float>{7, 8}), index_of({2, 0}), 3)) ==
+        std::vector<double>{0, 0, 7, 8, 0, 0});
+  CHECK(place(zeros({0}), index_of({}), 3).shape() == Shape{0, 3});
+}
+
+TEST_CASE("gather: on meta there is a shape") {
+  const Tensor x = Tensor::empty({5, 3}, DType::f32, Device::meta);
+  const Tensor index = Tensor::empty({5}, DType::i64, Device::meta);
+  CHECK(take(x, index).shape() == Shape{5, 3});
+  CHECK(scatter_add(x, index, 9).shape() == Shape{9, 3});
+  CHECK(pick(x, index).shape() == Shape{5});
+  CHECK(place(pick(x, index), index, 4).shape() == Shape{5, 4});
+}
+
+TEST_CASE("gather: an index out of range is named, and other errors") {
+  const Tensor x = zeros({3, 2});
   CHECK(message([&] {
-          take(x, indices({0, 3}));
-        }) == "take: index 1 is 3, outside 0 … 2. Check where it comes from.");
+          take(x, index_of({0, 3}));
+        }) ==
+        "take: an index is out of range: index[1] is 3, rows are [0, 3). Check where the indices "
+        "come from.");
   CHECK(message([&] {
-          pick(x, indices({0, -1, 2}));
-        }) == "pick: index 1 is -1, outside 0 … 3. Check where it comes from.");
-  CHECK(message([&] { pick(x, indices({0})); }) == "pick: 1 indices for 3 rows. Give one a row.");
-  CHECK(message([&] { take(x, rough({2})); }) == "take: the index is f32 [2]. It must be i64 [n].");
+          scatter_add(x, index_of({0, -1, 0}), 5);
+        }) ==
+        "scatter_add: an index is out of range: index[1] is -1, rows are [0, 5). Check where the "
+        "indices come from.");
+  CHECK(message([&] {
+          pick(x, index_of({0, 1, 2}));
+        }) ==
+        "pick: an index is out of range: index[2] is 2, classes are [0, 2). Check where the "
+        "indices come from.");
+  CHECK(message([&] { place(zeros({1}), index_of({9}), 9); }) ==
+        "place: an index is out of range: index[0] is 9, classes are [0, 9). Check where the "
+        "indices come from.");
+  CHECK(message([&] {
+          pick(x, index_of({0, 1}));
+        }) == "pick: 2 indices for [3, 2]. Give one for each row.");
+  CHECK(message([&] { pick(zeros({3}), index_of({0, 1, 0})); }) == "pick: [3] has 1 axes. Give 2.");
+  CHECK(message([&] { take(Tensor::scalar(1.f), index_of({0})); }) ==
+        "take: [] has 0 axes. Give at least one.");
+  CHECK(message([&] { take(x, zeros({2})); }) ==
+        "take: the index is [2] f32. Give i64 of one axis.");
+  CHECK(message([&] {
+          scatter_add(zeros({2}, DType::i32), index_of({0, 0}), 1);
+        }) == "scatter_add: i32 does not add here: only floating-point types do.");
 }
