@@ -71,3 +71,8 @@ const Memory& memory_of(Device device) {
 }
 
 }  // namespace likely
+
+fmt::appender fmt::formatter<likely::Device>::format(likely::Device device,
+                                                     format_context& context) const {
+  return fmt::format_to(context.out(), "{}", device.name());
+}

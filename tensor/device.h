@@ -34,9 +34,6 @@ const Memory& memory_of(Device device);  // throws where no such device was regi
 }  // namespace likely
 
 template <>
-struct fmt::formatter<likely::Device> : fmt::formatter<std::string> {
-  template <class Context>
-  auto format(likely::Device device, Context& context) const {
-    return fmt::formatter<std::string>::format(device.name(), context);
-  }
+struct fmt::formatter<likely::Device> : likely::PlainFormatter {
+  fmt::appender format(likely::Device device, format_context& context) const;
 };

@@ -26,3 +26,8 @@ const char* name_of(DType dtype) {
 }
 
 }  // namespace likely
+
+fmt::appender fmt::formatter<likely::DType>::format(likely::DType dtype,
+                                                    format_context& context) const {
+  return fmt::format_to(context.out(), "{}", likely::name_of(dtype));
+}

@@ -78,9 +78,6 @@ decltype(auto) with_type(DType dtype, F&& f) {
 }  // namespace likely
 
 template <>
-struct fmt::formatter<likely::DType> : fmt::formatter<const char*> {
-  template <class Context>
-  auto format(likely::DType dtype, Context& context) const {
-    return fmt::formatter<const char*>::format(likely::name_of(dtype), context);
-  }
+struct fmt::formatter<likely::DType> : likely::PlainFormatter {
+  fmt::appender format(likely::DType dtype, format_context& context) const;
 };

@@ -27,6 +27,12 @@ struct Diverged : Error {  // exit code 5: a value that is not finite
   using Error::Error;
 };
 
+// What formatters of our types share: no format specification. They are defined in sources, for
+// each file that formats by template would compile the whole of fmt.
+struct PlainFormatter {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+};
+
 template <class E = Error, class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) {
   throw E(fmt::format(message, std::forward<Args>(args)...));

@@ -101,3 +101,8 @@ Strides row_major(const Shape& shape) {
 }
 
 }  // namespace likely
+
+fmt::appender fmt::formatter<likely::Shape>::format(const likely::Shape& shape,
+                                                    format_context& context) const {
+  return fmt::format_to(context.out(), "[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}

@@ -66,10 +66,6 @@ Strides row_major(const Shape& shape);
 }  // namespace likely
 
 template <>
-struct fmt::formatter<likely::Shape> {
-  constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const likely::Shape& shape, Context& context) const {
-    return fmt::format_to(context.out(), "[{}]", fmt::join(shape.begin(), shape.end(), ", "));
-  }
+struct fmt::formatter<likely::Shape> : likely::PlainFormatter {
+  fmt::appender format(const likely::Shape& shape, format_context& context) const;
 };
