@@ -199,7 +199,7 @@ struct ReluFromOutput {
   static constexpr const char* name = "relu_from_output";
   template <class T>
   LIKELY_HD T operator()(const T& g, const T& y) const {
-    return where(y > 0, g, T(0));
+    return where(y <= 0, T(0), g);
   }
 };
 struct LeakyReluFromOutput {
@@ -207,7 +207,7 @@ struct LeakyReluFromOutput {
   double slope;
   template <class T>
   LIKELY_HD T operator()(const T& g, const T& y) const {
-    return where(y > 0, g, g * Scalar<T>(slope));
+    return where(y <= 0, g * Scalar<T>(slope), g);
   }
 };
 

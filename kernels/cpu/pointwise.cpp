@@ -5,18 +5,10 @@
 #include <algorithm>
 
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/pointwise_loops.h"
+#include "kernels/cpu/isa/pointwise_loops.h"
 #include "kernels/parallel.h"
 
 namespace likely::kernels {
-
-namespace isa_v3 {
-extern const FirstOrderLoops<float>* const pointwise_f32;
-}
-namespace isa_v4 {
-extern const FirstOrderLoops<float>* const pointwise_f32;
-}
-
 namespace {
 
 constexpr std::int64_t block = 512;  // elements of a gathered block

@@ -1,9 +1,8 @@
 // Values and gradients of all formulas in f32, compiled once for each instruction set.
-#include "kernels/cpu/pointwise_loops.h"
+#include "kernels/cpu/isa/pointwise_loops.h"
 
 namespace likely::kernels::LIKELY_ISA {
 
-extern const FirstOrderLoops<float>* const pointwise_f32;
 const FirstOrderLoops<float>* const pointwise_f32 = Tables<float, Formulas>::first;
 
 }  // namespace likely::kernels::LIKELY_ISA

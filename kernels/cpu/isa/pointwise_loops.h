@@ -1,19 +1,12 @@
-// The loops of a formula over contiguous arrays, and tables of them for all formulas. Everything
-// here has internal linkage, so that each instruction set keeps its own.
+// The loops of every formula over contiguous arrays. All has internal linkage, so that each
+// instruction set keeps its own.
 #pragma once
-#include <cstdint>
 #include <utility>
 
+#include "kernels/cpu/isa/pointwise.h"
 #include "kernels/formulas.h"
 
 namespace likely::kernels {
-
-template <class T>
-struct FirstOrderLoops {
-  void (*value)(const void* formula, const T* const* x, T* y, std::int64_t n);
-  void (*gradients)(const void* formula, const T* const* x, const T* g, T* const* out,
-                    std::int64_t n);
-};
 
 template <class T>
 struct SecondOrderLoop {
@@ -87,4 +80,5 @@ struct Tables<T, List<F...>> {
 };
 
 }  // namespace
+
 }  // namespace likely::kernels
