@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <numeric>
 #include <set>
@@ -215,7 +216,10 @@ TEST_CASE("checkpoint: a disk that is too full is noticed before writing") {
 
 TEST_CASE("checkpoint: kill -9 at any instant of saving leaves a loadable one") {
   const TemporaryFolder folder;
+  const auto began = std::chrono::steady_clock::now();
   CheckpointFolder(folder.path()).save(checkpoint_of(1, 50000), no_warning);
+  const std::chrono::duration<double, std::micro> one_save =
+      std::chrono::steady_clock::now() - began;
   std::int64_t newest = 1;
   int unreadable = 0, lost = 0;
   for (int round = 0; round < 50; ++round) {
@@ -225,7 +229,7 @@ TEST_CASE("checkpoint: kill -9 at any instant of saving leaves a loadable one") 
       for (std::int64_t step = newest + 1;; ++step)
         checkpoints.save(checkpoint_of(step, 50000), any_warning);
     }
-    usleep(static_cast<useconds_t>(500 + (round * 7919) % 20000));
+    usleep(static_cast<useconds_t>(one_save.count() * 0.08 * ((round * 7) % 50)));
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
     try {

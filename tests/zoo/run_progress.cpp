@@ -54,7 +54,7 @@ TEST_CASE("progress: an endless data set counts steps alone") {
   values.rate = 5e-4;
   progress.step(820, values, at(10));
   CHECK(progress.line(values, at(10)) ==
-        "step  41 %|####1     | 820/2000 [00:10<00:14, 82.0 it/s]  loss 100  lr 0.0005  10k "
+        "step  41 %|####1     | 820/2000 [00:10<00:14, 82.0 it/s]  loss 100  lr 0.0005  10.5k "
         "img/s  82 % of peak");
 }
 
