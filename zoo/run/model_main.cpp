@@ -133,6 +133,7 @@ class ModelMain {
   SettingOptions settings_, changes_;
   std::string run_, out_, json_file_;
   std::int64_t count_ = 0, importance_samples_ = 0;
+  std::optional<std::uint64_t> noise_seed_;
   int directions_ = 4;
   bool quiet_ = false, verbose_ = false, json_ = false, print_configuration_ = false;
 };
@@ -165,7 +166,6 @@ int ModelMain::train() {
   data_of(configuration, device);  // missing data shows before a folder is made
   const RunDirectory run = RunDirectory::create(
       out_.empty() ? RunDirectory::fresh_name(configuration) : out_, configuration);
-  replace_file(real_file_system(), run.environment(), environment_json(device));
   return likely::train(description_, configuration, run, Beginning::fresh, training_options());
 }
 
@@ -196,6 +196,7 @@ void ModelMain::add_sample() {
   add_run(verb);
   verb.add_option("--count", count_, "images [64]")->type_name("")->check(CLI::PositiveNumber);
   verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
+  verb.add_option("--seed", noise_seed_, "of the noise [the run's]")->type_name("");
 }
 
 int ModelMain::sample() {
@@ -203,7 +204,10 @@ int ModelMain::sample() {
   Loaded loaded(description_, run, changes_.given());
   Observer observer(loaded.trainer, loaded.configuration, *loaded.data, loaded.device);
   const std::string path = out_.empty() ? run.samples() + "/samples.png" : out_;
-  write_png(path, observer.samples(count_ > 0 ? count_ : 64), {Observer::columns});
+  write_png(path,
+            observer.samples(count_ > 0 ? count_ : Observer::grid,
+                             noise_seed_.value_or(loaded.configuration.seed())),
+            {Observer::columns});
   fmt::print("{}\n", path);
   return 0;
 }

@@ -34,8 +34,8 @@ Evaluation Observer::evaluate(Split split) {
   return evaluation;
 }
 
-Tensor Observer::samples(std::int64_t count) {
-  Random random = random_for(Occasion::pictures, configuration_.seed(), device_);
+Tensor Observer::samples(std::int64_t count, std::uint64_t seed) {
+  Random random = random_for(Occasion::pictures, seed, device_);
   Tensor images;
   trainer_.with_averages([&] { images = trainer_.model().sample(count, random); });
   return as_bytes(images);

@@ -15,11 +15,11 @@ class Observer {
   // training, test images at its end.
   Evaluation evaluate(Split split);
 
-  // Bytes, [n, height, width, channels], always from the same noise: samples; and rows of test
-  // images above rows of their reconstructions, undefined where the model has none.
-  Tensor samples(std::int64_t count = 64);
+  // Bytes, [n, height, width, channels], the same noise for the same seed: samples; and rows of
+  // test images above rows of their reconstructions, undefined where the model has none.
+  Tensor samples(std::int64_t count, std::uint64_t seed);
   Tensor reconstructions();
-  static constexpr std::int64_t columns = 8;
+  static constexpr std::int64_t columns = 8, grid = 64;
 
  private:
   Tensor as_bytes(const Tensor& images) const;

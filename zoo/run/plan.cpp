@@ -14,20 +14,22 @@ namespace {
 
 // All that a training run does to memory: a first and a later step, the short last batch where the
 // run meets it, an evaluation while training and one at the end, and pictures.
-void rehearse(Trainer& trainer, Observer& observer, std::int64_t steps, double& flops) {
+void rehearse(Trainer& trainer, Observer& observer, const Configuration& configuration,
+              double& flops) {
   {
     const kernels::LaunchLog log;
     trainer.turn();
     flops = log.flops();
   }
   trainer.turn();
-  if (const std::int64_t an_epoch = trainer.batches_an_epoch(); an_epoch && steps >= an_epoch) {
+  if (const std::int64_t an_epoch = trainer.batches_an_epoch();
+      an_epoch && configuration.settings.integer("steps") >= an_epoch) {
     trainer.skip_to_batch(an_epoch - 1);
     trainer.turn();
     trainer.turn();
   }
   observer.evaluate(Split::validation);
-  observer.samples();
+  observer.samples(Observer::grid, configuration.seed());
   observer.reconstructions();
   observer.evaluate(Split::test);
 }
@@ -45,7 +47,7 @@ Plan plan(const ModelDescription& description, const Configuration& configuratio
 
   Plan plan;
   plan.parameters = trainer.parameter_count();
-  rehearse(trainer, observer, configuration.settings.integer("steps"), plan.flops_a_step);
+  rehearse(trainer, observer, configuration, plan.flops_a_step);
   const Allocator::Counters counters = allocator_of(meta).counters();
   plan.peak_bytes = static_cast<std::int64_t>(counters.peak_in_use);
   plan.held_bytes = static_cast<std::int64_t>(counters.peak_held);

@@ -76,6 +76,7 @@ TrainingRun::TrainingRun(const ModelDescription& description, const Configuratio
       checkpoints_(run.checkpoints(), *options.files) {
   if (beginning == Beginning::resumed)
     restore();
+  replace_file(*options.files, run.environment(), environment_json(device_));
   metrics_.emplace(run.metrics(), trainer_.step(), *options.files);
   observer_.emplace(trainer_, configuration_, *data_, device_);
 }
@@ -170,7 +171,8 @@ void TrainingRun::evaluate(Metrics::Values& line) {
 void TrainingRun::draw_pictures() {
   if (drawn_step_ == trainer_.step())
     return;
-  const Tensor samples = observer_->samples(), rebuilt = observer_->reconstructions();
+  const Tensor samples = observer_->samples(Observer::grid, configuration_.seed()),
+               rebuilt = observer_->reconstructions();
   try_to("draw samples", [&] {
     write_png(run_.picture("samples", trainer_.step()), samples, {Observer::columns});
     if (rebuilt.defined())
