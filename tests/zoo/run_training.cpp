@@ -43,13 +43,14 @@ int run(const std::string& folder, const std::map<std::string, std::string>& set
   return exit_code;
 }
 
-// The same in a process of its own, in which signals may be raised.
-int run_apart(const std::string& folder, const std::map<std::string, std::string>& settings = {}) {
+// The same in a process of its own, in which signals may be raised; on one thread, since OpenMP's
+// others do not follow a fork.
+int run_apart(const std::string& folder) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child == 0) {
     int exit_code = 99;
-    written_to(2, [&] { exit_code = run(folder, settings); });
+    written_to(2, [&] { exit_code = run(folder, {{"threads", "1"}}); });
     _exit(exit_code);
   }
   int status = 0;

@@ -70,7 +70,7 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
 }
 
 Tensor Trainer::turn() {
-  StepState now = read_step_state(state_);
+  StepState now = last_update();
   now.rate = static_cast<float>(configuration_.settings.number("rate") *
                                 schedule_(step_, configuration_.settings.integer("steps")));
   write_step_state(state_, now);
@@ -110,14 +110,14 @@ Batch Trainer::next_batch() {
 
 Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&)>& loss) {
   Optimiser& optimiser = *networks_.at(network).optimiser;
-  const StepState before = read_step_state(state_);
+  const StepState before = last_update();
   const std::int64_t batches = batches_;
   const auto run = [&] {
     random_.begin_update();
     return optimiser.update(state_, [&](int) { return loss(random_); });
   };
   const Tensor result = run();
-  if (!state_.is_meta() && last_update().non_finite)
+  if (last_update().non_finite)
     explain_divergence(before, batches, run);
   return result;
 }

@@ -24,7 +24,9 @@ class Trainer : public StepContext {
   Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) override;
 
   // What the last update left: its loss, rate and gradient norm. Zeros on meta.
-  StepState last_update() const { return read_step_state(state_); }
+  StepState last_update() const {
+    return state_.is_meta() ? StepState{} : read_step_state(state_);
+  }
   // Batches until every training image was shown once; 0 where the data is endless.
   std::int64_t batches_an_epoch() const;
   std::int64_t batches() const { return batches_; }  // taken so far
