@@ -20,6 +20,7 @@ ByteSource ByteSource::file(const std::string& format, const std::string& path) 
   require<DataError>(stream->is_open(), "{}: cannot read {}: {}.", format, path,
                      std::strerror(errno));
   return {path, size, [stream](std::uint64_t offset, void* to, std::size_t bytes) {
+            stream->clear();
             stream->seekg(static_cast<std::streamoff>(offset));
             stream->read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
             return stream->good();

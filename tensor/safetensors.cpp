@@ -67,7 +67,7 @@ const Tensor& SafeTensors::at(const std::string& name) const {
     names.push_back(known);
   }
   fail<DataError>("safetensors: there is no tensor {} among {}. The nearest name is {}.",
-                  printable(name), names.size(), printable(nearest(name, names)));
+                  Printable{name}, names.size(), Printable{nearest(name, names)});
 }
 
 SafeTensors load_safetensors(const std::string& path) {
@@ -83,7 +83,7 @@ void write_safetensors(const SafeTensors& content, const ByteSink& sink) {
   header.metadata = content.metadata;
   for (const auto& [name, tensor] : content.tensors) {
     require(tensor.defined() && !tensor.is_meta(), "safetensors: the tensor {} has no values.",
-            printable(name));
+            Printable{name});
     header.entries.push_back({.name = name, .dtype = tensor.dtype(), .shape = tensor.shape()});
   }
   const std::vector<std::size_t> order = data_order(content);

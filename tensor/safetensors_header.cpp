@@ -61,16 +61,16 @@ class HeaderReader {
   bool key(std::string& key) {
     if (at_ == At::file) {
       rules_.demand(key.size() <= Header::max_name_bytes, "the name {} has {} bytes, more than {}",
-                    printable(key), key.size(), Header::max_name_bytes);
+                    Printable{key}, key.size(), Header::max_name_bytes);
       require_new(names_, key, "name");
     } else if (at_ == At::metadata) {
       require_new(metadata_names_, key, "metadata key");
     } else {
       rules_.demand(key == "dtype" || key == "shape" || key == "data_offsets",
-                    "tensor {}: it has the unknown field {}", printable(entry().name),
-                    printable(key));
+                    "tensor {}: it has the unknown field {}", Printable{entry().name},
+                    Printable{key});
       rules_.demand(fields_.insert(key).second, "tensor {}: it has the field {} twice",
-                    printable(entry().name), printable(key));
+                    Printable{entry().name}, Printable{key});
     }
     key_ = key;
     return true;
@@ -96,13 +96,13 @@ class HeaderReader {
   bool number_unsigned(std::uint64_t value) {
     if (at_ == At::shape) {
       rules_.demand(value <= std::numeric_limits<std::int64_t>::max(),
-                    "tensor {}: the extent {} is no 63-bit number", printable(entry().name), value);
+                    "tensor {}: the extent {} is no 63-bit number", Printable{entry().name}, value);
       rules_.demand(entry().shape.rank() < Shape::max_rank, "tensor {}: it has more than {} axes",
-                    printable(entry().name), Shape::max_rank);
+                    Printable{entry().name}, Shape::max_rank);
       entry().shape.push_back(static_cast<std::int64_t>(value));
     } else if (at_ == At::offsets) {
       rules_.demand(offsets_ < 2, "tensor {}: it has more than two data offsets",
-                    printable(entry().name));
+                    Printable{entry().name});
       (offsets_++ == 0 ? entry().begin : entry().end) = value;
     } else {
       unexpected("a number");
@@ -112,7 +112,7 @@ class HeaderReader {
 
   bool end_array() {
     rules_.demand(at_ != At::offsets || offsets_ == 2, "tensor {}: it has {} data offsets, not two",
-                  printable(entry().name), offsets_);
+                  Printable{entry().name}, offsets_);
     at_ = At::tensor;
     return true;
   }
@@ -141,7 +141,7 @@ class HeaderReader {
   Entry& entry() { return header_.entries.back(); }
 
   void require_new(std::set<std::string>& seen, const std::string& name, const char* what) {
-    rules_.demand(seen.insert(name).second, "the {} {} is there twice", what, printable(name));
+    rules_.demand(seen.insert(name).second, "the {} {} is there twice", what, Printable{name});
   }
 
   void start_tensor() {
@@ -156,16 +156,16 @@ class HeaderReader {
   void finish_tensor() {
     for (const char* field : {"dtype", "shape", "data_offsets"})
       rules_.demand(fields_.contains(field), "tensor {}: it has no field \"{}\"",
-                    printable(entry().name), field);
+                    Printable{entry().name}, field);
     const char* const dtype = dtype_names[static_cast<int>(entry().dtype)];
     const auto bytes = checked_bytes(entry().shape, size_of(entry().dtype));
     rules_.demand(bytes.has_value(), "tensor {}: the size of {} {} overflows",
-                  printable(entry().name), dtype, entry().shape);
+                  Printable{entry().name}, dtype, entry().shape);
     rules_.demand(entry().begin <= entry().end, "tensor {}: its data begins at {} and ends at {}",
-                  printable(entry().name), entry().begin, entry().end);
+                  Printable{entry().name}, entry().begin, entry().end);
     rules_.demand(entry().end - entry().begin == *bytes,
                   "tensor {}: {} {} needs {} bytes and its offsets hold {}",
-                  printable(entry().name), dtype, entry().shape, *bytes,
+                  Printable{entry().name}, dtype, entry().shape, *bytes,
                   entry().end - entry().begin);
   }
 
@@ -174,7 +174,7 @@ class HeaderReader {
     require<DataError>(
         found != std::end(dtype_names),
         "safetensors: {}: tensor {}: there is no element type {} here. Convert it to one of {}.",
-        rules_.file(), printable(header_.entries.back().name), printable(name),
+        rules_.file(), Printable{header_.entries.back().name}, Printable{name},
         fmt::join(dtype_names, ", "));
     return static_cast<DType>(found - dtype_names);
   }
@@ -183,11 +183,11 @@ class HeaderReader {
     if (at_ == At::outside)
       rules_.broken("the header is {}, not an object", what);
     if (at_ == At::metadata)
-      rules_.broken("the metadata {} is {}, not a string", printable(key_), what);
+      rules_.broken("the metadata {} is {}, not a string", Printable{key_}, what);
     if (at_ == At::file)
-      rules_.broken("{} is {}, not an object", printable(key_), what);
-    rules_.broken("tensor {}: {} in the field {}", printable(header_.entries.back().name), what,
-                  printable(key_));
+      rules_.broken("{} is {}, not an object", Printable{key_}, what);
+    rules_.broken("tensor {}: {} in the field {}", Printable{header_.entries.back().name}, what,
+                  Printable{key_});
   }
 
   const Rules& rules_;
@@ -208,7 +208,7 @@ void check_layout(const Rules& rules, const Header& header, std::uint64_t data_b
   for (const Entry* entry : sorted) {
     rules.demand(entry->begin == reached,
                  "tensor {}: its data begins at {}, the data before it ends at {}: {}",
-                 printable(entry->name), entry->begin, reached,
+                 Printable{entry->name}, entry->begin, reached,
                  entry->begin > reached ? "a gap" : "they overlap");
     reached = entry->end;
   }
@@ -233,19 +233,19 @@ void require_writable(const Header& header) {
   std::set<std::string> names{Header::metadata_key};
   for (const Entry& entry : header.entries) {
     require(entry.name.size() <= Header::max_name_bytes && is_utf8(entry.name),
-            "safetensors: the name {} is not UTF-8 of at most {} bytes.", printable(entry.name),
+            "safetensors: the name {} is not UTF-8 of at most {} bytes.", Printable{entry.name},
             Header::max_name_bytes);
     require(names.insert(entry.name).second,
-            "safetensors: the name {} is taken. Give every tensor another.", printable(entry.name));
+            "safetensors: the name {} is taken. Give every tensor another.", Printable{entry.name});
   }
   for (const auto& [key, value] : header.metadata)
     require(is_utf8(key) && is_utf8(value), "safetensors: the metadata {} is not UTF-8.",
-            printable(key));
+            Printable{key});
 }
 
 }  // namespace
 
-std::string printable(const std::string& name) {
+std::string Printable::text() const {
   constexpr std::size_t enough = 80;
   return json(name.substr(0, enough)).dump(-1, ' ', true, json::error_handler_t::replace) +
          (name.size() > enough ? "…" : "");

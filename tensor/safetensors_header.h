@@ -35,7 +35,19 @@ SafeTensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 // broken.
 std::string format_safetensors_header(const SafeTensorsHeader& header);
 
-// A name as it may be printed: in quotes, control characters escaped, long ones cut.
-std::string printable(const std::string& name);
+// A name as a message prints it: in quotes, control characters escaped, cut where it is long. Only
+// a message that is printed pays for that.
+struct Printable {
+  const std::string& name;
+  std::string text() const;
+};
 
 }  // namespace likely
+
+template <>
+struct fmt::formatter<likely::Printable> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const likely::Printable& printable, Context& context) const {
+    return fmt::formatter<std::string>::format(printable.text(), context);
+  }
+};

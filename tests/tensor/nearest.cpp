@@ -1,0 +1,13 @@
+#include "tensor/nearest.h"
+
+#include <doctest/doctest.h>
+
+using namespace likely;
+
+TEST_CASE("nearest: the word with the fewest letters inserted, deleted or replaced") {
+  CHECK(nearest("wieght", {"bias", "weight", "height"}) == "weight");
+  CHECK(nearest("--step", {"--seed", "--steps"}) == "--steps");
+  CHECK(nearest("a", {"b", "c"}) == "b");
+  CHECK(nearest("", {"long", "no"}) == "no");
+  CHECK(nearest("x", {}) == "");
+}
