@@ -1,0 +1,311 @@
+// Own kernels against vendor libraries and against what the machine can do at most.
+//
+//   ./likely bench kernels                      all rows
+//   ./likely bench kernels --filter 784 --threads 1 --json kernels.json
+//
+// Own and vendor run in turn, in blocks of a few milliseconds; a time is the median of its blocks,
+// a ratio the median of the ratios of neighbouring blocks: what disturbs the machine meets both.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "kernels/choice.h"
+#include "kernels/copy.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/matmul.h"
+#include "kernels/optimiser.h"
+#include "kernels/parallel.h"
+#include "kernels/pointwise.h"
+#include "kernels/random.h"
+#include "kernels/softmax.h"
+
+using namespace likely;
+using namespace likely::kernels;
+using Json = nlohmann::ordered_json;
+using Work = std::function<void()>;
+
+namespace {
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double seconds_of(const Work& work, int repeats) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < repeats; ++i)
+    work();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return took.count() / repeats;
+}
+
+struct Timing {
+  double own = 0, vendor = 0, ratio = 0;  // seconds, seconds, vendor / own; 0: no vendor
+};
+
+// `choose` switches between the two between blocks; null where there is nothing to switch to.
+Timing time(const Work& work, const std::function<void(Source)>& choose, int rounds) {
+  const auto pick = [&](Source source) {
+    if (choose)
+      choose(source);
+  };
+  pick(Source::own);
+  work();
+  const double once = std::max(1e-7, std::min(seconds_of(work, 1), seconds_of(work, 3)));
+  const int repeats = std::max(1, static_cast<int>(4e-3 / once));
+  if (choose) {
+    choose(Source::vendor);
+    work();
+  }
+  std::vector<double> own, vendor, ratio;
+  for (int round = 0; round < rounds; ++round) {
+    const auto measure = [&](Source source) {
+      pick(source);
+      (source == Source::own ? own : vendor).push_back(seconds_of(work, repeats));
+    };
+    const bool own_first = round % 2 == 0;
+    if (own_first || !choose)
+      measure(Source::own);
+    if (choose) {
+      measure(Source::vendor);
+      if (!own_first)
+        measure(Source::own);
+      ratio.push_back(vendor.back() / own.back());
+    }
+  }
+  pick(Source::own);
+  return choose ? Timing{median(own), median(vendor), median(ratio)} : Timing{median(own)};
+}
+
+// ---- What the machine can do at most
+
+// Twelve independent chains of multiply-adds in registers, on zeros: operations a second.
+double fma_rate() {
+  constexpr std::int64_t steps = 20000;
+  std::int64_t left = steps;
+  const auto start = std::chrono::steady_clock::now();
+  if (isa() == Isa::v4)
+    asm volatile(
+        "vzeroall\n1:\n"
+        ".irp r, 4,5,6,7,8,9,10,11,12,13,14,15\n vfmadd231ps %%zmm0, %%zmm1, %%zmm\\r\n .endr\n"
+        "dec %0\n jnz 1b\n vzeroall"
+        : "+r"(left)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+          "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  else
+    asm volatile(
+        "vzeroall\n1:\n"
+        ".irp r, 4,5,6,7,8,9,10,11,12,13,14,15\n vfmadd231ps %%ymm0, %%ymm1, %%ymm\\r\n .endr\n"
+        "dec %0\n jnz 1b\n vzeroall"
+        : "+r"(left)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+          "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return 2.0 * 12 * steps * (isa() == Isa::v4 ? 16 : 8) / took.count();
+}
+
+// Floating-point operations a second of f32 multiply-adds that touch no memory, all threads.
+double measure_peak() {
+  std::vector<double> totals;
+  for (int round = 0; round < 25; ++round) {
+    std::vector<double> rates(static_cast<std::size_t>(threads()));
+    parallel_for(threads(), 1, [&](std::int64_t i, std::int64_t) {
+      rates[static_cast<std::size_t>(i)] = fma_rate();
+    });
+    double total = 0;
+    for (const double rate : rates)
+      total += rate;
+    totals.push_back(total);
+  }
+  return median(totals);
+}
+
+// Bytes a second, read and written, of copying 128 MiB: more than caches hold.
+double measure_bandwidth() {
+  constexpr std::int64_t bytes = 128 << 20;
+  const Tensor from = full({bytes}, 1, DType::u8), to = full({bytes}, 0, DType::u8);
+  const auto copy = [&] {
+    parallel_for(bytes, bytes / threads(), [&](std::int64_t begin, std::int64_t end) {
+      std::memcpy(static_cast<char*>(to.raw()) + begin, static_cast<char*>(from.raw()) + begin,
+                  static_cast<std::size_t>(end - begin));
+    });
+  };
+  return 2.0 * bytes / time(copy, nullptr, 15).own;
+}
+
+// ---- Rows
+
+struct Bench {
+  std::string filter;
+  int rounds;
+  bool vendor;
+  double peak, bandwidth;
+  Json rows = Json::array();
+
+  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+
+  void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
+               const Tensor& a, const Tensor& b) {
+    if (!wants(name))
+      return;
+    const Tensor out = Tensor::empty({m, n});
+    const Work work = [&] { matmul(a, b, {}, {out}); };
+    const std::function<void(Source)> choose = [](Source source) {
+      choose_kernels(source == Source::own ? "own" : "matmul=vendor");
+    };
+    const Timing t = time(work, vendor ? choose : nullptr, rounds);
+    const double flops = 2.0 * m * n * k;
+    fmt::print("{:<26}{:>15}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>7.0f} %\n", name,
+               fmt::format("{}x{}x{}", m, n, k), t.own * 1e6, flops / t.own / 1e9,
+               vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
+               vendor ? fmt::format("{:.2f}", t.ratio) : "-", 100 * flops / t.own / peak);
+    std::fflush(stdout);
+    rows.push_back({{"name", name},
+                    {"m", m},
+                    {"n", n},
+                    {"k", k},
+                    {"own_gflops", flops / t.own / 1e9},
+                    {"vendor_gflops", vendor ? Json(flops / t.vendor / 1e9) : Json()},
+                    {"ratio", vendor ? Json(t.ratio) : Json()},
+                    {"share_of_peak", flops / t.own / peak}});
+  }
+
+  // A linear layer's product and its two gradients, weights [out, in].
+  void layer(const std::string& name, std::int64_t batch, std::int64_t in, std::int64_t out) {
+    const Tensor x = full({batch, in}, 0.5), w = full({out, in}, 0.25), g = full({batch, out}, 2);
+    product(name + " forward", batch, out, in, x, w.transpose());
+    product(name + " data gradient", batch, in, out, g, w);
+    product(name + " weight gradient", out, in, batch, g.transpose(), x);
+  }
+
+  void memory(const std::string& name, double bytes, const Work& work) {
+    if (!wants(name))
+      return;
+    const Timing t = time(work, nullptr, rounds);
+    fmt::print("{:<41}{:>10.1f}{:>9.1f}{:>7.0f} %\n", name, t.own * 1e6, bytes / t.own / 1e9,
+               100 * bytes / t.own / bandwidth);
+    std::fflush(stdout);
+    rows.push_back({{"name", name},
+                    {"gigabytes_per_second", bytes / t.own / 1e9},
+                    {"share_of_copy", bytes / t.own / bandwidth}});
+  }
+
+  template <class F>
+  void formula(const F& f, std::int64_t count) {
+    const Tensor x = full({count}, 0.5);
+    memory(fmt::format("{} of {} f32", F::name, count), 8.0 * count,
+           [&] { pointwise(call(f), {x}); });
+  }
+
+  double geometric_mean() const {
+    double sum = 0;
+    int count = 0;
+    for (const Json& row : rows)
+      if (row.contains("ratio") && row["ratio"].is_number()) {
+        sum += std::log(row["ratio"].get<double>());
+        ++count;
+      }
+    return count ? std::exp(sum / count) : 0;
+  }
+};
+
+void products(Bench& bench) {
+  fmt::print("{:<26}{:>15}{:>10}{:>9}{:>9}{:>8}{:>9}\n", "product, f32", "m x n x k", "own us",
+             "own GF/s", "vendor", "ratio", "of peak");
+  for (const std::int64_t n : {256, 512, 1024, 2048})
+    bench.layer(std::to_string(n), n, n, n);
+  bench.layer("vae 784-500", 128, 784, 500);
+  bench.layer("vae 500-20", 128, 500, 20);
+  bench.layer("vae 20-500", 128, 20, 500);
+  bench.layer("vae 500-784", 128, 500, 784);
+  if (const double mean = bench.geometric_mean(); mean > 0)
+    fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
+}
+
+void passes(Bench& bench) {
+  fmt::print("\n{:<41}{:>10}{:>9}{:>9}\n", "pass over memory, own", "us", "GB/s", "of copy");
+  for (const std::int64_t count : {128 * 784, 16 << 20}) {
+    bench.formula(Exp{}, count);
+    bench.formula(Tanh{}, count);
+    bench.formula(Sigmoid{}, count);
+    bench.formula(Softplus{}, count);
+  }
+  for (const std::int64_t columns : {10, 1000}) {
+    const std::int64_t rows = 4000000 / columns;
+    const Tensor x = full({rows, columns}, 0.5);
+    bench.memory(fmt::format("softmax of [{}, {}] f32", rows, columns), 8.0 * rows * columns,
+                 [&] { softmax(x, 1); });
+  }
+  for (const std::int64_t count : {820000, 16 << 20}) {
+    const auto flat = [&](double value) { return full({count}, value); };
+    const FlatState state{flat(0.1), flat(0.01), flat(0), flat(0), full({1}, 0, DType::i64),
+                          {},        0,          {}};
+    const Tensor step = make_step_state({.seed = 1, .rate = 1e-3f});
+    bench.memory(fmt::format("Adam over {} f32", count), 28.0 * count,
+                 [&] { adam({}, {}, state, step); });
+    const Tensor bits = Tensor::empty({count}, DType::i32);
+    bench.memory(fmt::format("normal numbers, {} f32", count), 4.0 * count, [&] {
+      normal({count}, {step, 1, 0});
+    });
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Own kernels against vendor libraries and against the machine's limits."};
+  app.name("likely bench kernels");
+  std::string json, filter;
+  int count = threads(), rounds = 15;
+  app.add_option("--filter", filter, "only rows whose name contains this");
+  app.add_option("--threads", count, "threads of both")->check(CLI::Range(1, 1024));
+  app.add_option("--rounds", rounds, "blocks of each that are timed in turn")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--json", json, "write the rows and the machine's limits to this file");
+  CLI11_PARSE(app, argc, argv);
+  set_threads(count);
+
+  const VendorLibrary library = vendor_libraries().at(0);
+  const bool vendor = library.problem.empty();
+  const char* level = isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3";
+  Bench bench{filter, rounds, vendor, measure_peak(), measure_bandwidth()};
+  fmt::print("{} threads, {}; at most {:.0f} GFLOP/s in f32, {:.1f} GB/s copied; vendor: {}\n\n",
+             count, level, bench.peak / 1e9, bench.bandwidth / 1e9,
+             vendor ? library.library : "none, " + library.problem);
+  products(bench);
+  passes(bench);
+  if (!json.empty()) {
+    const double mean = bench.geometric_mean();
+    const Json all = {{"threads", count},
+                      {"instruction_set", level},
+                      {"peak_gflops", bench.peak / 1e9},
+                      {"copy_gigabytes_per_second", bench.bandwidth / 1e9},
+                      {"vendor", vendor ? Json(library.library) : Json()},
+                      {"geometric_mean", mean > 0 ? Json(mean) : Json()},
+                      {"rows", bench.rows}};
+    std::ofstream file(json);
+    file << all.dump(2) << '\n';
+    require<DataError>(static_cast<bool>(file.flush()),
+                       "bench: cannot write {}: {}. Check the folder and the space left.", json,
+                       std::strerror(errno));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 2;
+  }
+}
