@@ -245,12 +245,6 @@ void require_writable(const Header& header) {
 
 }  // namespace
 
-std::string Printable::text() const {
-  constexpr std::size_t enough = 80;
-  return json(name.substr(0, enough)).dump(-1, ' ', true, json::error_handler_t::replace) +
-         (name.size() > enough ? "…" : "");
-}
-
 SafeTensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
                                            const std::string& file) {
   const Rules rules(file);
@@ -290,3 +284,13 @@ std::string format_safetensors_header(const SafeTensorsHeader& header) {
 }
 
 }  // namespace likely
+
+fmt::appender fmt::formatter<likely::Printable>::format(likely::Printable printable,
+                                                        format_context& context) const {
+  constexpr std::size_t enough = 80;
+  const std::string& name = printable.name;
+  const nlohmann::json start = name.substr(0, enough);
+  return fmt::format_to(context.out(), "{}{}",
+                        start.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace),
+                        name.size() > enough ? "…" : "");
+}

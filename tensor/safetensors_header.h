@@ -39,15 +39,11 @@ std::string format_safetensors_header(const SafeTensorsHeader& header);
 // a message that is printed pays for that.
 struct Printable {
   const std::string& name;
-  std::string text() const;
 };
 
 }  // namespace likely
 
 template <>
-struct fmt::formatter<likely::Printable> : fmt::formatter<std::string> {
-  template <class Context>
-  auto format(const likely::Printable& printable, Context& context) const {
-    return fmt::formatter<std::string>::format(printable.text(), context);
-  }
+struct fmt::formatter<likely::Printable> : likely::PlainFormatter {
+  fmt::appender format(likely::Printable printable, format_context& context) const;
 };
