@@ -39,14 +39,9 @@ void check_rows(const char* operation, const Tensor& x, const Tensor& index) {
 }
 
 // Elements of one row of x [rows, …].
-std::int64_t width_of(const Tensor& x) {
-  std::int64_t width = 1;
-  for (int i = 1; i < x.rank(); ++i)
-    width *= x.size(i);
-  return width;
-}
+std::int64_t width_of(const Tensor& x) { return x.shape().without(0).numel(); }
 
-// `read` and `written` in elements of the type.
+// `moved` elements are read and written.
 void launch(const char* operation, void (*GatherBackend::*fill)(const GatherProblem&),
             std::int64_t rows, std::int64_t width, const Tensor& from, const Tensor& index,
             const Tensor& out, std::int64_t moved) {

@@ -3,7 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/parallel.h"
 #include "kernels/reduce.h"
 #include "tests/kernels/tools.h"
 
@@ -59,10 +58,9 @@ TEST_CASE("scatter_add: adds in ascending order, on any number of threads") {
   for (std::int64_t i = 0; i < count; ++i)
     for (std::int64_t c = 0; c < 50; ++c)
       expected[at[i] * 50 + c] += values[i * 50 + c];
-  for (const int count_of_threads : {1, 2}) {
-    set_threads(count_of_threads);
-    CHECK(scatter_add(g, index_of(at), 7).to_vector<float>() == expected);
-  }
+  const auto scattered = [&] { return scatter_add(g, index_of(at), 7).to_vector<float>(); };
+  CHECK(on_threads(1, scattered) == expected);
+  CHECK(on_threads(2, scattered) == expected);
   const Tensor ones = full({1000}, 1, DType::bf16);  // one by one they would stop at 256
   CHECK(to_doubles(scatter_add(ones, zeros({1000}, DType::i64), 2)) ==
         std::vector<double>{1000, 0});

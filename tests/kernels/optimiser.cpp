@@ -9,7 +9,6 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/optimiser.h"
-#include "kernels/parallel.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;
@@ -215,8 +214,7 @@ TEST_CASE("optimisers: under the flag nothing is written") {
 
 TEST_CASE("optimisers: threads and instruction sets change no bit") {
   const std::int64_t size = 70001;
-  const auto after = [&](int count) {
-    set_threads(count);
+  const auto after = [&] {
     FlatState state = fresh(size, DType::f32);
     copy_into(state.gradients, rough({size}));
     const Tensor step = make_step_state({.rate = 0.1f});
@@ -226,7 +224,7 @@ TEST_CASE("optimisers: threads and instruction sets change no bit") {
     values.push_back(read_step_state(step).gradient_norm);
     return values;
   };
-  CHECK(after(1) == after(2));
+  CHECK(on_threads(1, after) == on_threads(2, after));
   if (!cpu_has(Isa::v4))
     return;
   const auto run = [&]<class T>(Type<T>, const OptimiserLoops<T>& loops, auto loop) {

@@ -10,7 +10,6 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/random.h"
-#include "kernels/parallel.h"
 #include "tensor/philox.h"
 #include "tests/kernels/tools.h"
 
@@ -121,12 +120,10 @@ TEST_CASE("random: the first values of a known draw") {
 TEST_CASE("random: threads and instruction sets change no bit") {
   const Draw draw = some_draw();
   const std::int64_t n = 50003;
-  set_threads(1);
-  const auto bits = random_bits({n}, draw).to_vector<std::int32_t>();
-  const auto normals = normal({n}, draw).to_vector<float>();
-  set_threads(2);
-  CHECK(random_bits({n}, draw).to_vector<std::int32_t>() == bits);
-  CHECK(normal({n}, draw).to_vector<float>() == normals);
+  const auto bits = [&] { return random_bits({n}, draw).to_vector<std::int32_t>(); };
+  const auto normals = [&] { return normal({n}, draw).to_vector<float>(); };
+  CHECK(on_threads(1, bits) == on_threads(2, bits));
+  CHECK(on_threads(1, normals) == on_threads(2, normals));
   if (!cpu_has(Isa::v4))
     return;
   const PhiloxStream stream{{1, 2}, 3, 4, 5};

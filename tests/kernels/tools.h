@@ -1,4 +1,5 @@
-// What the tests of the kernels share: an error's message, and values that do not add exactly.
+// What the tests of the kernels share: an error's message, a number of threads, and values that do
+// not add exactly.
 #pragma once
 #include <string>
 #include <vector>
@@ -27,6 +28,16 @@ class Threads {
  private:
   int before_;
 };
+
+// What f returns on so many threads.
+template <class F>
+auto on_threads(int count, F f) {
+  const int before = threads();
+  set_threads(count);
+  const auto result = f();
+  set_threads(before);
+  return result;
+}
 
 // Of a congruential generator, in (-0.7, 1.3).
 inline Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {

@@ -1,7 +1,9 @@
 // Philox blocks side by side, and uniform and normal numbers from their words.
 #include "kernels/cpu/isa/random.h"
 
-#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12 warns falsely of its own header
+// g++ 12 warns falsely of its own header.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
 #include "kernels/math.h"
