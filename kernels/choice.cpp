@@ -59,7 +59,7 @@ Choice parse_choice(const std::string& word) {
     if (word == words[i])
       return static_cast<Choice>(i);
   fail<UsageError>("--kernels: there is no choice \"{}\". Did you mean {}? There are {}.", word,
-                   nearest(word, words), fmt::join(words, ", "));
+                   nearest(word, words), joined(words));
 }
 
 void choose(Chosen& to, const std::string& item) {
@@ -73,7 +73,7 @@ void choose(Chosen& to, const std::string& item) {
   const std::vector<std::string> known = family_names();
   require<UsageError>(std::find(known.begin(), known.end(), family) != known.end(),
                       "--kernels: there is no family \"{}\". Did you mean {}? There are {}.",
-                      family, nearest(family, known), fmt::join(known, ", "));
+                      family, nearest(family, known), joined(known));
   to.by_family[family] = parse_choice(item.substr(equals + 1));
 }
 

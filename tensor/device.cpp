@@ -74,5 +74,5 @@ const Memory& memory_of(Device device) {
 
 fmt::appender fmt::formatter<likely::Device>::format(likely::Device device,
                                                      format_context& context) const {
-  return fmt::format_to(context.out(), "{}", device.name());
+  return write(device.name(), context);
 }

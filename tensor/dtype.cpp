@@ -29,5 +29,5 @@ const char* name_of(DType dtype) {
 
 fmt::appender fmt::formatter<likely::DType>::format(likely::DType dtype,
                                                     format_context& context) const {
-  return fmt::format_to(context.out(), "{}", likely::name_of(dtype));
+  return write(likely::name_of(dtype), context);
 }

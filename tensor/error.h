@@ -3,7 +3,9 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace likely {
@@ -27,10 +29,13 @@ struct Diverged : Error {  // exit code 5: a value that is not finite
   using Error::Error;
 };
 
-// What formatters of our types share: no format specification. They are defined in sources, for
-// each file that formats by template would compile the whole of fmt.
+// What the formatters of our types share: text, and no format specification. (A formatter that
+// itself calls fmt's templates makes every file with a message compile the whole of fmt.)
 struct PlainFormatter {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  static fmt::appender write(std::string_view text, fmt::format_context& context) {
+    return std::copy(text.begin(), text.end(), context.out());
+  }
 };
 
 template <class E = Error, class... Args>

@@ -1,4 +1,4 @@
-// Edit distance between words (Wagner & Fischer 1974), one row at a time.
+// Edit distance between words (Wagner & Fischer 1974), one row at a time; and lists in messages.
 #include "tensor/nearest.h"
 
 #include <algorithm>
@@ -29,6 +29,13 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
       known.begin(), known.end(),
       [&](const auto& a, const auto& b) { return distance(word, a) < distance(word, b); });
   return found == known.end() ? std::string() : *found;
+}
+
+std::string joined(const std::vector<std::string>& words, const char* between) {
+  std::string text;
+  for (const std::string& word : words)
+    text += (text.empty() ? "" : between) + word;
+  return text;
 }
 
 }  // namespace likely

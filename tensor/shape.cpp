@@ -104,5 +104,8 @@ Strides row_major(const Shape& shape) {
 
 fmt::appender fmt::formatter<likely::Shape>::format(const likely::Shape& shape,
                                                     format_context& context) const {
-  return fmt::format_to(context.out(), "[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+  std::string text = "[";
+  for (const std::int64_t extent : shape)
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return write(text + ']', context);
 }

@@ -58,7 +58,7 @@ Binarisation binarisation_of(const std::string& name) {
       return binarisation;
   }
   fail<UsageError>("data: there is no binarisation '{}'. Did you mean '{}'? There are {}.", name,
-                   nearest(name, names), fmt::join(names, ", "));
+                   nearest(name, names), joined(names));
 }
 
 std::filesystem::path default_data_directory() {
@@ -85,7 +85,7 @@ const DataSetDescription& find_data_set(const std::string& name) {
       return set;
   }
   fail<UsageError>("data: there is no data set '{}'. Did you mean '{}'? There are {}.", name,
-                   nearest(name, names), fmt::join(names, ", "));
+                   nearest(name, names), joined(names));
 }
 
 std::unique_ptr<DataSet> make_data_set(const std::string& name, const DataOptions& options) {

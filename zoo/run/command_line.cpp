@@ -37,7 +37,7 @@ CLI::App& CommandLine::verb(const std::string& name, const std::string& help,
   CLI::App* verb = app_.add_subcommand(name, help);
   verb->allow_extras();
   if (!examples.empty())
-    verb->footer(fmt::format("Examples:\n  {}", fmt::join(examples, "\n  ")));
+    verb->footer(fmt::format("Examples:\n  {}", joined(examples, "\n  ")));
   verbs_.emplace_back(verb, std::move(run));
   return *verb;
 }
@@ -84,7 +84,7 @@ int CommandLine::parse_and_run(int argc, char** argv) {
   const std::vector<std::string> left = app_.remaining();
   if (!left.empty())
     fail<UsageError>("{}: there is no verb {}. Did you mean {}? There are {}.", app_.get_name(),
-                     left.front(), nearest(left.front(), names), fmt::join(names, ", "));
+                     left.front(), nearest(left.front(), names), joined(names));
   fmt::print("{}", app_.help());
   return 1;
 }

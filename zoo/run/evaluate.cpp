@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "tensor/nearest.h"
 #include "zoo/data/templates.h"
 #include "zoo/run/trainer.h"
 
@@ -178,7 +179,7 @@ std::string Evaluation::to_table() const {
     for (const Likelihood::Rung& rung : likelihood.sweep)
       rungs.push_back(
           fmt::format("{}: {:.2f}", rung.importance_samples, rung.negative_log_likelihood_nats));
-    text += row("by importance samples", fmt::format("{}", fmt::join(rungs, "  ")));
+    text += row("by importance samples", joined(rungs, "  "));
   }
   if (baselines.empty())
     return text;

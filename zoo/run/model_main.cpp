@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/parallel.h"
+#include "tensor/nearest.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/command_line.h"
 #include "zoo/run/machine.h"
@@ -53,7 +54,7 @@ class SettingOptions {
     const std::string quick = to_string(setting.quick), small = to_string(setting.small),
                       paper = to_string(setting.paper);
     const std::string words =
-        setting.words.empty() ? "" : fmt::format(": {}", fmt::join(setting.words, ", "));
+        setting.words.empty() ? "" : fmt::format(": {}", joined(setting.words));
     if (quick == small && small == paper)
       return fmt::format("{}{}{}", setting.help, words, quick.empty() ? "" : " [" + quick + "]");
     return fmt::format("{}{} [quick {}, small {}, paper {}]", setting.help, words, quick, small,

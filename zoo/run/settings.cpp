@@ -41,7 +41,7 @@ void check(const Setting& setting, const Value& value, const std::string& from) 
     const auto& words = setting.words;
     require<UsageError>(words.empty() || std::count(words.begin(), words.end(), *text),
                         "{}: {} cannot be \"{}\". Did you mean {}? There are {}.", from,
-                        setting.name, *text, nearest(*text, words), fmt::join(words, ", "));
+                        setting.name, *text, nearest(*text, words), joined(words));
     return;
   }
   const double number = std::holds_alternative<double>(value)
@@ -59,7 +59,7 @@ Preset preset_named(const std::string& name) {
   const auto found = std::find(preset_names.begin(), preset_names.end(), name);
   require<UsageError>(found != preset_names.end(),
                       "preset: there is no preset \"{}\". Did you mean {}? There are {}.", name,
-                      nearest(name, preset_names), fmt::join(preset_names, ", "));
+                      nearest(name, preset_names), joined(preset_names));
   return static_cast<Preset>(found - preset_names.begin());
 }
 
