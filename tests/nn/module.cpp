@@ -65,6 +65,9 @@ TEST_CASE("module: the gradient of a tied parameter is the sum over its uses") {
   const std::vector<double> a = doubles(apart[0].value()), b = doubles(apart[1].value());
 
   Parameters parameters(tied);
+  CHECK(parameters.count() == 16);
+  CHECK(parameters.entries().size() == 1);
+  CHECK(Optimiser(parameters, {.method = kernels::Sgd{}}).tensors().size() == 2);  // and its count
   parameters.begin_update();
   backward(tied.loss(x));
   const std::vector<double> together = doubles(parameters.gradients());
