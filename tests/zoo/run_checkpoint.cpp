@@ -58,11 +58,6 @@ void flip_a_byte(const std::string& path) {
   file.put(static_cast<char>(byte ^ 1));
 }
 
-// Does not wait for the disk.
-class HastyFileSystem : public FileSystem {
-  int sync(int) override { return 0; }
-};
-
 // Fails its k-th call, counted over all kinds, with `reason`; half of the writes before are short.
 class FailingFileSystem : public FileSystem {
  public:

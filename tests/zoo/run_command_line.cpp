@@ -20,13 +20,9 @@ Outcome tiny(std::vector<std::string> words) {
   std::vector<char*> argv;
   for (std::string& word : words)
     argv.push_back(word.data());
-  Outcome outcome;
-  outcome.error = written_to(2, [&] {
-    outcome.out = written_to(1, [&] {
-      outcome.exit_code = run_model(tiny_description(), static_cast<int>(argv.size()), argv.data());
-    });
-  });
-  return outcome;
+  const Captured out(1), error(2);
+  const int exit_code = run_model(tiny_description(), static_cast<int>(argv.size()), argv.data());
+  return {exit_code, out.text(), error.text()};
 }
 
 bool holds(const std::string& text, const std::string& part) {

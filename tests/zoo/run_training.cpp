@@ -26,7 +26,7 @@ GivenSettings given(const std::map<std::string, std::string>& settings) {
 
 // Trains quietly in a new folder, or goes on in an old one; returns the exit code.
 int run(const std::string& folder, const std::map<std::string, std::string>& settings = {},
-        FileSystem& files = real_file_system()) {
+        FileSystem&& files = HastyFileSystem()) {
   const ModelDescription description = tiny_description();
   const bool there = std::filesystem::exists(folder);
   const Configuration configuration =
@@ -34,13 +34,9 @@ int run(const std::string& folder, const std::map<std::string, std::string>& set
             : resolve(description, {}, given(settings));
   const RunDirectory directory =
       there ? RunDirectory::open(folder) : RunDirectory::create(folder, configuration);
-  int exit_code = -1;
-  written_to(1, [&] {
-    exit_code =
-        train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
-              {Verbosity::quiet, Output::text, &files});
-  });
-  return exit_code;
+  const Captured results(1);
+  return train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
+               {Verbosity::quiet, Output::text, &files});
 }
 
 // The same in a process of its own, in which signals may be raised; on one thread, since OpenMP's
@@ -49,9 +45,8 @@ int run_apart(const std::string& folder) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child == 0) {
-    int exit_code = 99;
-    written_to(2, [&] { exit_code = run(folder, {{"threads", "1"}}); });
-    _exit(exit_code);
+    const Captured messages(2);
+    _exit(run(folder, {{"threads", "1"}}));
   }
   int status = 0;
   waitpid(child, &status, 0);
@@ -130,9 +125,13 @@ TEST_CASE("resume: after kill -9 no step is lost or doubled in metrics.jsonl") {
 
 TEST_CASE("training: the same bytes with one and two threads, and another seed differs") {
   const TemporaryFolder folder;
-  REQUIRE(run(folder / "one", {{"threads", "1"}, {"data", "shapes"}}) == 0);
-  REQUIRE(run(folder / "two", {{"threads", "2"}, {"data", "shapes"}}) == 0);
-  REQUIRE(run(folder / "other", {{"seed", "2"}, {"data", "shapes"}}) == 0);
+  std::map<std::string, std::string> settings{{"data", "shapes"}, {"eval-every", "20"}};
+  for (const auto& [name, threads, seed] :
+       {std::tuple("one", "1", "1"), {"two", "2", "1"}, {"other", "2", "2"}}) {
+    settings["threads"] = threads;
+    settings["seed"] = seed;
+    REQUIRE(run(folder / name, settings) == 0);
+  }
   const auto one = results(folder / "one", 40);
   check_same(one, results(folder / "two", 40));
   CHECK(results(folder / "other", 40).at("model.safetensors") != one.at("model.safetensors"));
@@ -213,21 +212,20 @@ TEST_CASE("signals: a checkpoint, then 130 or 143; a second one leaves at once")
 
 TEST_CASE("training: a save that fails is tried again; only the last one decides the exit code") {
   // Refuses to make folders for checkpoints while `full`.
-  struct FullDisk : FileSystem {
+  struct FullDisk : HastyFileSystem {
     std::int64_t free_bytes(const std::string& path) override {
       return full ? 0 : FileSystem::free_bytes(path);
     }
     bool full = true;
   } files;
   const TemporaryFolder folder;
-  int always = 0, at_first = 0;
-  const std::string said = written_to(2, [&] { always = run(folder / "always", {}, files); });
-  {
-    const AtStep room([&](std::int64_t step) { files.full = step < 30; });
-    written_to(2, [&] { at_first = run(folder / "at-first", {}, files); });
-  }
-  CHECK(always == 4);
-  CHECK(at_first == 0);
+  const auto quietly = [&](const std::string& name) {
+    const Captured messages(2);
+    return run(folder / name, {}, std::move(files));
+  };
+  CHECK(quietly("always") == 4);
+  const AtStep room([&](std::int64_t step) { files.full = step < 30; });
+  CHECK(quietly("at-first") == 0);
   CHECK(CheckpointFolder(folder / "at-first/checkpoints").load([](const std::string&) {}).step ==
         40);
   REQUIRE(run(folder / "straight") == 0);

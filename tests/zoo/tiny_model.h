@@ -12,6 +12,7 @@
 #include "kernels/copy.h"
 #include "kernels/random.h"
 #include "nn/linear.h"
+#include "zoo/run/file_system.h"
 #include "zoo/run/model.h"
 
 namespace likely {
@@ -102,6 +103,11 @@ inline ModelDescription tiny_description() {
   return description;
 }
 
+// Does not wait for the disk.
+class HastyFileSystem : public FileSystem {
+  int sync(int) override { return 0; }
+};
+
 // The message of what f throws, which must be an E.
 template <class E, class F>
 std::string message_of(const F& f) {
@@ -113,23 +119,33 @@ std::string message_of(const F& f) {
   return "nothing was thrown";
 }
 
-// Calls f and returns what it wrote to the descriptor (1: stdout, 2: stderr).
-template <class F>
-std::string written_to(int descriptor, const F& f) {
-  std::FILE* file = std::tmpfile();
-  std::fflush(nullptr);
-  const int before = dup(descriptor);
-  dup2(fileno(file), descriptor);
-  f();
-  std::fflush(nullptr);
-  dup2(before, descriptor);
-  close(before);
-  std::rewind(file);
-  std::string text(1 << 20, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file));
-  std::fclose(file);
-  return text;
-}
+// While alive: what is written to a descriptor (1: stdout, 2: stderr) is kept here.
+class Captured {
+ public:
+  explicit Captured(int descriptor) : descriptor_(descriptor) {
+    std::fflush(nullptr);
+    before_ = dup(descriptor);
+    dup2(fileno(file_), descriptor);
+  }
+  Captured(const Captured&) = delete;
+  ~Captured() {
+    std::fflush(nullptr);
+    dup2(before_, descriptor_);
+    close(before_);
+    std::fclose(file_);
+  }
+  std::string text() const {
+    std::fflush(nullptr);
+    std::rewind(file_);
+    std::string text(1 << 20, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file_));
+    return text;
+  }
+
+ private:
+  int descriptor_, before_ = -1;
+  std::FILE* file_ = std::tmpfile();
+};
 
 // A folder that goes with the test.
 class TemporaryFolder {
