@@ -98,7 +98,8 @@ Tensor permutation(std::int64_t n, const Draw& draw) {
   order.reserve(keys.size());
   for (const auto& [key, position] : keys)
     order.push_back(position);
-  return Tensor::of<std::int64_t>({n}, order, out.device());
+  out.copy_from_host(order.data());
+  return out;
 }
 
 }  // namespace likely::kernels

@@ -153,14 +153,23 @@ TEST_CASE("metrics.jsonl: an object a step with step and loss; evaluations at th
 
 TEST_CASE("training: a NaN in any op that the loss depends on is named, and nothing is changed") {
   struct Recording : Watch {
-    void value(const char* op, int, Tensor&) override { ops.insert(op); }
+    void value(const char* op, int, Tensor&) override {
+      if (on)
+        ops.insert(op);
+    }
     void gradient(const char*, int, Tensor&) override {}
     std::set<std::string> ops;
+    bool on = false;
   };
   struct Poison : Watch {
     void value(const char* op, int, Tensor& value) override {
-      if (armed && op == name)
-        kernels::fill(value, NAN);
+      if (!armed || op != name)
+        return;
+      Tensor distinct = value;  // of a stretched view
+      for (int axis = 0; axis < value.rank(); ++axis)
+        if (value.strides()[axis] == 0)
+          distinct = distinct.slice(axis, 0, 1);
+      kernels::fill(distinct, NAN);
     }
     void gradient(const char*, int, Tensor&) override {}
     std::string name;
@@ -168,13 +177,14 @@ TEST_CASE("training: a NaN in any op that the loss depends on is named, and noth
   };
   const TemporaryFolder folder;
   Recording recording;
-  REQUIRE(run(folder / "clean", {{"steps", "1"}, {"eval-every", "100"}, {"sample-every", "100"}}) ==
-          0);
+  {
+    const AtStep first([&](std::int64_t step) { recording.on = step == 0; });
+    REQUIRE(run(folder / "clean", {{"steps", "2"}, {"eval-every", "9"}, {"sample-every", "9"}}) ==
+            0);
+  }
   REQUIRE(recording.ops.size() > 3);
   REQUIRE(run(folder / "reference", {{"steps", "4"}}) == 0);
   for (const std::string& op : recording.ops) {
-    if (op == "sigmoid" || op == "reshape")  // sampling; reshaping the data
-      continue;
     CAPTURE(op);
     Poison poison;
     poison.name = op;
@@ -258,12 +268,12 @@ TEST_CASE("training: a device or precision that is missing is a usage error") {
         "precision: the CPU computes in f32: got bf16. Use --precision f32.");
 }
 
-TEST_CASE("plan: the allocator's peak to the byte, and resident memory within 5 %") {
+TEST_CASE("plan: the allocator's peak to the byte") {
   for (const char* data : {"bars-4", "shapes"}) {
     CAPTURE(data);
     const TemporaryFolder folder;
     const std::map<std::string, std::string> settings{
-        {"data", data}, {"hidden", "1500"}, {"batch", "100"}, {"threads", "2"}};
+        {"data", data}, {"hidden", "1500"}, {"batch", "100"}, {"steps", "5"}, {"eval-every", "2"}};
     Allocator& cpu = allocator_of(Device::cpu);
     REQUIRE(cpu.counters().in_use == 0);
     REQUIRE(run(folder / "run", settings) == 0);
@@ -271,8 +281,35 @@ TEST_CASE("plan: the allocator's peak to the byte, and resident memory within 5 
     const Plan planned = plan(tiny_description(), resolve(tiny_description(), {}, given(settings)));
     CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
     CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
-    CHECK(std::abs(static_cast<double>(planned.resident_bytes()) /
-                       static_cast<double>(peak_resident_bytes()) -
-                   1) < 0.05);
   }
+}
+
+TEST_CASE("plan: resident memory within 5 %") {
+  const TemporaryFolder folder;
+  const std::map<std::string, std::string> settings{{"data", "shapes"}, {"hidden", "4000"},
+                                                    {"batch", "200"},   {"steps", "5"},
+                                                    {"threads", "1"},   {"eval-every", "2"}};
+  allocator_of(Device::cpu).trim();
+  // What f returns in a process of its own.
+  const auto apart = [&](const std::function<std::int64_t()>& f) {
+    const pid_t child = fork();
+    if (child == 0) {
+      replace_file(real_file_system(), folder / "bytes", fmt::format("{}", f()));
+      _exit(0);
+    }
+    waitpid(child, nullptr, 0);
+    return std::stod(read_file(folder / "bytes"));
+  };
+  const double planned = apart([&] {
+    return plan(tiny_description(), resolve(tiny_description(), {}, given(settings)))
+        .resident_bytes();
+  });
+  const double measured = apart([&] {
+    run(folder / "run", settings);
+    return peak_resident_bytes();
+  });
+  CAPTURE(planned);
+  CAPTURE(measured);
+  CHECK(planned > 1e8);
+  CHECK(std::abs(planned / measured - 1) < 0.05);
 }

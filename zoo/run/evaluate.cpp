@@ -109,8 +109,9 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
   evaluation.importance_samples = importance_samples;
   evaluation.likelihood = model.likelihood(images, importance_samples, random, done);
   evaluation.entropy = data.entropy();
-  if (!images.is_meta() && !evaluation.likelihood.log_likelihood.empty()) {
-    evaluation.summary = summarise(evaluation.likelihood.log_likelihood, data.log_prob(images));
+  if (!evaluation.likelihood.log_likelihood.empty()) {
+    if (!images.is_meta())
+      evaluation.summary = summarise(evaluation.likelihood.log_likelihood, data.log_prob(images));
     evaluation.kl = enumerated_kl(model, data, importance_samples, random, images.device());
   }
   evaluation.seconds =
