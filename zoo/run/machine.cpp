@@ -117,8 +117,9 @@ std::string environment_json(Device device) {
   json["kernels"] = kernels::chosen_kernels();
   json["compiler"] = compiler();
   json["system"] = fmt::format("{} {}", system.sysname, system.release);
-  for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
-    json["vendor"][library.family] = library.problem.empty() ? library.library : library.problem;
+  if (kernels::chosen_kernels() != "own")  // opening the libraries costs time and memory
+    for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
+      json["vendor"][library.family] = library.problem.empty() ? library.library : library.problem;
   return json.dump(2) + "\n";
 }
 

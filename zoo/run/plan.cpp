@@ -1,5 +1,7 @@
 #include "zoo/run/plan.h"
 
+#include <malloc.h>
+
 #include <nlohmann/json.hpp>
 
 #include "kernels/backend.h"
@@ -14,48 +16,49 @@ namespace {
 
 // All that a training run does to memory: a first and a later step, the short last batch where the
 // run meets it, an evaluation while training and one at the end, and pictures.
-void rehearse(Trainer& trainer, Observer& observer, const Configuration& configuration,
-              double& flops) {
+void rehearse(const ModelDescription& description, const Configuration& configuration, Plan& plan) {
+  const Device meta = Device::meta;
+  const std::unique_ptr<DataSet> data = data_of(configuration, meta);
+  Trainer trainer(description, configuration, *data, meta);
+  Observer observer(trainer, configuration, *data, meta);
+  plan.parameters = trainer.parameter_count();
+  allocator_of(meta).trim();
+  allocator_of(meta).reset_peaks();
   {
     const kernels::LaunchLog log;
     trainer.turn();
-    flops = log.flops();
+    plan.flops_a_step = log.flops();
   }
   trainer.turn();
-  if (const std::int64_t an_epoch = trainer.batches_an_epoch();
-      an_epoch && configuration.settings.integer("steps") >= an_epoch) {
+  const std::int64_t an_epoch = trainer.batches_an_epoch();
+  if (an_epoch > 0 && configuration.settings.integer("steps") >= an_epoch) {
     trainer.skip_to_batch(an_epoch - 1);
     trainer.turn();
     trainer.turn();
   }
   observer.evaluate(Split::validation);
-  observer.samples(Observer::grid, configuration.seed());
-  observer.reconstructions();
+  {
+    const Tensor samples = observer.samples(Observer::grid, configuration.seed());
+    const Tensor rebuilt = observer.reconstructions();
+  }
   observer.evaluate(Split::test);
+  const Allocator::Counters counters = allocator_of(meta).counters();
+  plan.peak_bytes = static_cast<std::int64_t>(counters.peak_in_use);
+  plan.held_bytes = static_cast<std::int64_t>(counters.peak_held);
 }
 
 }  // namespace
 
 Plan plan(const ModelDescription& description, const Configuration& configuration) {
-  const Device device = apply_to_program(configuration), meta = Device::meta;
+  const Device device = apply_to_program(configuration);
   kernels::meta_stands_for(device);
-  const std::unique_ptr<DataSet> data = data_of(configuration, meta);
-  Trainer trainer(description, configuration, *data, meta);
-  Observer observer(trainer, configuration, *data, meta);
-  allocator_of(meta).trim();
-  allocator_of(meta).reset_peaks();
-
   Plan plan;
-  plan.parameters = trainer.parameter_count();
-  rehearse(trainer, observer, configuration, plan.flops_a_step);
-  const Allocator::Counters counters = allocator_of(meta).counters();
-  plan.peak_bytes = static_cast<std::int64_t>(counters.peak_in_use);
-  plan.held_bytes = static_cast<std::int64_t>(counters.peak_held);
-
+  rehearse(description, configuration, plan);
   // The rest of the process as it is when training begins: data loaded, kernels and threads used.
-  const std::unique_ptr<DataSet> loaded = data_of(configuration, device);
+  const std::unique_ptr<DataSet> data = data_of(configuration, device);
   measured_peak_flops();
   allocator_of(device).trim();
+  malloc_trim(0);
   plan.fixed_bytes = resident_bytes();
   return plan;
 }

@@ -1,5 +1,7 @@
 #include "zoo/run/training.h"
 
+#include <malloc.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -100,6 +102,7 @@ void TrainingRun::begin() {
   if (options_.verbosity != Verbosity::quiet)
     plan_.peak_flops = measured_peak_flops();
   allocator_of(device_).trim();
+  malloc_trim(0);
   allocator_of(device_).reset_peaks();
   progress_.emplace(Terminal::of(stderr), options_.verbosity, plan_, trainer_.step(), Clock::now());
   progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
