@@ -2,6 +2,7 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/isa.h"
@@ -75,33 +76,61 @@ const ProductTable& table() {
   return chosen;
 }
 
+// The rectangle [m, n] at (i, j) of one product of the batch.
+Product part_of(const MatmulProblem& problem, std::int64_t batch, std::int64_t i, std::int64_t j,
+                std::int64_t m, std::int64_t n) {
+  const auto at = [](const void* base, std::int64_t offset) {
+    return base ? static_cast<const float*>(base) + offset : nullptr;
+  };
+  Product part;
+  part.m = std::min(m, problem.m - i);
+  part.n = std::min(n, problem.n - j);
+  part.k = problem.k;
+  part.a = at(problem.a, batch * problem.a_batch + i * problem.a_row);
+  part.a_row = problem.a_row;
+  part.a_column = problem.a_column;
+  part.b = at(problem.b, batch * problem.b_batch + j * problem.b_column);
+  part.b_row = problem.b_row;
+  part.b_column = problem.b_column;
+  part.c = const_cast<float*>(at(problem.c, batch * problem.c_batch + i * problem.c_row + j));
+  part.c_row = problem.c_row;
+  part.add = problem.add;
+  part.bias = at(problem.bias, j);
+  part.activation = problem.activation;
+  part.slope = problem.slope;
+  return part;
+}
+
 struct Grid {
-  std::int64_t m, n;  // of one rectangle
-  std::int64_t down, across;
-  std::size_t floats;  // of workspace, for each thread
+  std::int64_t m, n;          // of one rectangle
+  std::int64_t down, across;  // rectangles
+  std::size_t floats;         // of workspace, for each thread
 };
 
 std::int64_t pieces(std::int64_t n, std::int64_t piece) { return (n + piece - 1) / piece; }
 
-// Every rectangle packs its columns of b, at the price of about 6 rows. Bits do not depend on the
-// grid, so it may depend on the number of threads.
+// In multiplications, what a rectangle costs beside its own: every thread packs its columns of b,
+// at the price of some rows; and where it ends inside a row of c, two threads write one cache line.
+constexpr std::int64_t packing_rows = 6, shared_line = 8192;
+
+// Bits do not depend on the grid, so it may depend on the number of threads.
 Grid grid_for(const MatmulProblem& problem, int threads) {
   constexpr double too_small = 1 << 16;  // multiplications that cost as much as waking a thread
   const double all = static_cast<double>(problem.batch) * problem.m * problem.n * problem.k;
   const std::int64_t wanted = all < too_small ? 1 : pieces(threads, problem.batch);
-  Grid best{problem.m, problem.n, 1, 1, 0};
-  std::int64_t best_cost = 0;
+  Grid best{};
+  std::int64_t best_cost = std::numeric_limits<std::int64_t>::max();
   for (std::int64_t down = 1; down <= wanted; ++down) {
     const std::int64_t m = pieces(problem.m, down);
     const std::int64_t n = std::min(
         problem.n, pieces(pieces(problem.n, wanted / down), table().columns) * table().columns);
-    const std::int64_t cost = (m + 6) * n;
-    if (best_cost && cost >= best_cost)
-      continue;
-    best_cost = cost;
-    best = {m, n, pieces(problem.m, m), pieces(problem.n, n), 0};
+    const std::int64_t cost =
+        (m + packing_rows) * n * problem.k + (n < problem.n ? m * shared_line : 0);
+    if (cost < best_cost)
+      best = {m, n, pieces(problem.m, m), pieces(problem.n, n), 0};
+    best_cost = std::min(cost, best_cost);
   }
-  best.floats = (table().workspace(best.m, best.n, problem.k) + 15) / 16 * 16;
+  best.floats = (table().workspace(part_of(problem, 0, 0, 0, best.m, best.n)) + 15) / 16 * 16;
   return best;
 }
 
@@ -109,9 +138,8 @@ std::size_t fast_workspace(const MatmulProblem& problem, int threads) {
   if (problem.dtype != DType::f32)
     return 0;
   const Grid grid = grid_for(problem, threads);
-  const std::int64_t busy =
-      std::min<std::int64_t>(threads, problem.batch * grid.down * grid.across);
-  return busy * grid.floats * sizeof(float);
+  const std::int64_t jobs = problem.batch * grid.down * grid.across;
+  return std::min<std::int64_t>(threads, jobs) * grid.floats * sizeof(float);
 }
 
 void fast(const MatmulProblem& problem, void* workspace) {
@@ -119,25 +147,9 @@ void fast(const MatmulProblem& problem, void* workspace) {
     return plain(problem, workspace);
   const Grid grid = grid_for(problem, threads());
   parallel_for(problem.batch * grid.down * grid.across, 1, [&](std::int64_t job, std::int64_t) {
-    const std::int64_t i = job % grid.down * grid.m;
-    const std::int64_t j = job / grid.down % grid.across * grid.n;
-    const std::int64_t batch = job / (grid.down * grid.across);
-    Product part;
-    part.m = std::min(grid.m, problem.m - i);
-    part.n = std::min(grid.n, problem.n - j);
-    part.k = problem.k;
-    part.a = static_cast<const float*>(problem.a) + batch * problem.a_batch + i * problem.a_row;
-    part.a_row = problem.a_row;
-    part.a_column = problem.a_column;
-    part.b = static_cast<const float*>(problem.b) + batch * problem.b_batch + j * problem.b_column;
-    part.b_row = problem.b_row;
-    part.b_column = problem.b_column;
-    part.c = static_cast<float*>(problem.c) + batch * problem.c_batch + i * problem.c_row + j;
-    part.c_row = problem.c_row;
-    part.add = problem.add;
-    part.bias = problem.biased ? static_cast<const float*>(problem.bias) + j : nullptr;
-    part.activation = problem.activation;
-    part.slope = problem.slope;
+    const std::int64_t i = job % grid.down, j = job / grid.down % grid.across;
+    const Product part =
+        part_of(problem, job / (grid.down * grid.across), i * grid.m, j * grid.n, grid.m, grid.n);
     table().run(part, static_cast<float*>(workspace) + thread_index() * grid.floats);
   });
 }

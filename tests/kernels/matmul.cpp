@@ -107,7 +107,7 @@ Product product_of(const Tensor& a, const Tensor& b, Tensor& c) {
 std::vector<float> by_table(const ProductTable& table, const Tensor& a, const Tensor& b) {
   Tensor c = Tensor::empty({a.size(0), b.size(1)});
   const Product p = product_of(a, b, c);
-  const auto floats = static_cast<std::int64_t>(table.workspace(p.m, p.n, p.k));
+  const auto floats = static_cast<std::int64_t>(table.workspace(p));
   const Tensor workspace = full({floats}, std::numeric_limits<double>::quiet_NaN());
   table.run(p, workspace.data<float>());
   return c.to_vector<float>();

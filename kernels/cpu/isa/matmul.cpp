@@ -13,17 +13,26 @@ namespace {
 constexpr std::int64_t right_block = 512 * 1024;  // floats of b packed at once
 
 inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+inline std::int64_t larger(std::int64_t a, std::int64_t b) { return a < b ? b : a; }
 inline std::int64_t pieces(std::int64_t n, std::int64_t piece) { return (n + piece - 1) / piece; }
-inline std::int64_t rounded(std::int64_t n, std::int64_t to) { return pieces(n, to) * to; }
 
-// How a product is cut: blocks of k and of n, strips of m, all as even as possible.
+// How a product is cut: blocks of k and of n, strips of m; k and m as evenly as possible.
 struct Blocks {
   std::int64_t k, n, m;
-  explicit Blocks(std::int64_t m_all, std::int64_t n_all, std::int64_t k_all)
-      : k(k_all ? pieces(k_all, pieces(k_all, k_block)) : 0),
-        n(smaller(rounded(n_all, tile_columns),
-                  right_block / (k ? k : 1) / tile_columns * tile_columns)),
-        m(pieces(m_all, pieces(m_all, tile_rows))) {}
+  // Rows of b are read where they are if few strips would read the packed ones, or a few more and
+  // the rows are not so far apart that every one is in another page.
+  bool direct;
+
+  explicit Blocks(const Product& of)
+      : k(of.k ? pieces(of.k, pieces(of.k, k_block)) : 0),
+        n(right_block / larger(k, 1) / tile_columns * tile_columns),
+        m(pieces(of.m, pieces(of.m, tile_rows))),
+        direct(of.b_column == 1 &&
+               (of.m <= 2 * tile_rows || (of.m <= 10 * tile_rows && of.b_row < 1024))) {}
+
+  std::int64_t panels_at_once(std::int64_t n_all) const {
+    return direct ? 1 : pieces(smaller(n, n_all), tile_columns);  // direct: the last one, if narrow
+  }
 };
 
 // A copy of n floats that never touches what lies beside them; no call for the few of a short row.
@@ -98,7 +107,8 @@ void pack_panel(const Product& of, std::int64_t p0, std::int64_t k, std::int64_t
       copy(to + p * tile_columns, from + p * of.b_row, n);
     return;
   }
-  std::int64_t squares = of.b_row == 1 ? n / lanes * lanes : 0, whole = k / lanes * lanes;
+  const std::int64_t squares = of.b_row == 1 ? n / lanes * lanes : 0;
+  const std::int64_t whole = k / lanes * lanes;
   for (std::int64_t j = 0; j < squares; j += lanes) {
     for (std::int64_t p = 0; p < whole; p += lanes)
       transpose_square(from + j * of.b_column + p, of.b_column, to + p * tile_columns + j,
@@ -148,47 +158,48 @@ void multiply_edge(const Strip& strip, std::int64_t n, std::int64_t k, const flo
 constexpr std::int64_t strip_floats =
     tile_rows * packed_row > k_block* packed_step ? tile_rows* packed_row : k_block* packed_step;
 
-std::size_t workspace(std::int64_t m, std::int64_t n, std::int64_t k) {
-  const Blocks blocks(m, n, k);
-  return strip_floats + blocks.k * blocks.n;
+std::size_t workspace(const Product& of) {
+  const Blocks blocks(of);
+  return strip_floats + blocks.panels_at_once(of.n) * blocks.k * tile_columns;
+}
+
+// Columns [j0, j0 + n) of c, with the terms [p0, p0 + k).
+void run_block(const Product& of, const Blocks& blocks, std::int64_t j0, std::int64_t n,
+               std::int64_t p0, std::int64_t k, float* space) {
+  const bool carry = of.add || p0 > 0, last = p0 + k == of.k;
+  const std::int64_t whole = n / tile_columns * tile_columns;
+  float* const panels = space + strip_floats;
+  for (std::int64_t j = blocks.direct ? whole : 0; j < n; j += tile_columns)
+    pack_panel(of, p0, k, j0 + j, smaller(tile_columns, n - j),
+               panels + (blocks.direct ? 0 : j * k));
+  const float* const b = blocks.direct ? of.b + p0 * of.b_row + j0 : panels;
+  const std::int64_t b_panel = blocks.direct ? 1 : k;  // a column further, times the columns
+  const std::int64_t b_step = blocks.direct ? of.b_row : tile_columns;
+  const float* const edge = blocks.direct ? panels : panels + whole * k;
+
+  const bool by_step = of.a_row == 1 && of.a_column != 1;
+  for (std::int64_t i = 0; i < of.m; i += blocks.m) {
+    const Strip strip{space, smaller(blocks.m, of.m - i), by_step ? packed_step : 1, by_step};
+    pack_strip(of, i, strip.m, p0, k, space);
+    const Tile tile = strip.tile(full_tiles, strip.m);
+    float* const c = of.c + i * of.c_row + j0;
+    for (std::int64_t j = 0; j < whole; j += tile_columns)
+      tile(k, space, strip.step, b + j * b_panel, b_step, c + j, of.c_row, carry);
+    if (whole < n)
+      multiply_edge(strip, n - whole, k, edge, c + whole, of.c_row, carry);
+    if (last && (of.bias || of.activation != Activation::none))
+      finish(of.activation, of.slope, of.bias ? of.bias + j0 : nullptr, strip.m, n, c, of.c_row);
+  }
 }
 
 void run(const Product& of, float* space) {
-  const Blocks blocks(of.m, of.n, of.k);
-  float* const packed = space;
-  float* const panels = space + strip_floats;
-  const bool by_step = of.a_row == 1 && of.a_column != 1;
-  // Rows of b are read where they are if few strips would read the packed ones, or a few more and
-  // the rows are not so far apart that every one is in another page.
-  const bool direct =
-      of.b_column == 1 && (of.m <= 2 * tile_rows || (of.m <= 10 * tile_rows && of.b_row < 1024));
-  const bool finishes = of.bias || of.activation != Activation::none;
+  const Blocks blocks(of);
   for (std::int64_t j0 = 0; j0 < of.n; j0 += blocks.n) {
-    const std::int64_t n = smaller(blocks.n, of.n - j0), whole = n / tile_columns * tile_columns;
+    const std::int64_t n = smaller(blocks.n, of.n - j0);
     std::int64_t p0 = 0;
-    do {
+    do {  // once where there are no terms: bias and activation remain
       const std::int64_t k = smaller(blocks.k, of.k - p0);
-      const bool carry = of.add || p0 > 0, last = p0 + k == of.k;
-      for (std::int64_t j = direct ? whole : 0; j < n; j += tile_columns)
-        pack_panel(of, p0, k, j0 + j, smaller(tile_columns, n - j), panels + j * k);
-      const float* b = direct ? of.b + p0 * of.b_row + j0 : panels;
-      const std::int64_t b_panel = direct ? tile_columns : tile_columns * k;
-      const std::int64_t b_step = direct ? of.b_row : tile_columns;
-
-      for (std::int64_t i = 0; i < of.m; i += blocks.m) {
-        const std::int64_t m = smaller(blocks.m, of.m - i);
-        pack_strip(of, i, m, p0, k, packed);
-        const Strip strip{packed, m, by_step ? packed_step : 1, by_step};
-        const Tile tile = strip.tile(full_tiles, m);
-        float* const c = of.c + i * of.c_row + j0;
-        for (std::int64_t j = 0; j < whole; j += tile_columns)
-          tile(k, packed, strip.step, b + j / tile_columns * b_panel, b_step, c + j, of.c_row,
-               carry);
-        if (whole < n)
-          multiply_edge(strip, n - whole, k, panels + whole * k, c + whole, of.c_row, carry);
-        if (last && finishes)
-          finish(of.activation, of.slope, of.bias ? of.bias + j0 : nullptr, m, n, c, of.c_row);
-      }
+      run_block(of, blocks, j0, n, p0, k, space);
       p0 += k;
     } while (p0 < of.k);
   }
@@ -196,6 +207,6 @@ void run(const Product& of, float* space) {
 
 }  // namespace
 
-const ProductTable product_table{"matmul, own", tile_rows, tile_columns, workspace, run};
+const ProductTable product_table{tile_columns, workspace, run};
 
 }  // namespace likely::kernels::LIKELY_ISA

@@ -23,10 +23,9 @@ struct Product {
 };
 
 struct ProductTable {
-  const char* name;
-  std::int64_t rows, columns;  // of one tile in registers
-  std::size_t (*workspace)(std::int64_t m, std::int64_t n, std::int64_t k);  // in floats
-  void (*run)(const Product& product, float* workspace);  // workspace 64-byte aligned
+  std::int64_t columns;                              // of one tile in registers
+  std::size_t (*workspace)(const Product& product);  // in floats; reads no element
+  void (*run)(const Product& product, float* workspace);
 };
 
 namespace isa_v3 {
