@@ -63,18 +63,28 @@ void parallel_for(std::int64_t n, std::int64_t grain, ChunkFunction f) {
     return;
   }
 
-  std::atomic<std::int64_t> next{0};
+  // A thread begins with chunks of its own, the same ones in every pass over as many, for they are
+  // in its cache; then it takes from the others.
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next;
+    std::int64_t end;
+  };
+  std::vector<Share> shares(static_cast<std::size_t>(team));
+  for (int i = 0; i < team; ++i) {
+    shares[i].next = chunks * i / team;
+    shares[i].end = chunks * (i + 1) / team;
+  }
   std::atomic<bool> failed{false};
   std::exception_ptr failure;
   run_team(team, [&](std::int64_t index, std::int64_t) {
     inside = true;
     index_here = static_cast<int>(index);
     try {
-      while (!failed) {
-        const std::int64_t chunk = next++;
-        if (chunk >= chunks)
-          break;
-        run_chunk(chunk);
+      for (int i = 0; i < team; ++i) {
+        Share& share = shares[(index + i) % team];
+        std::int64_t chunk;
+        while (!failed && (chunk = share.next++) < share.end)
+          run_chunk(chunk);
       }
     } catch (...) {
       if (!failed.exchange(true))
