@@ -47,6 +47,20 @@ void rehearse(const ModelDescription& description, const Configuration& configur
   plan.held_bytes = static_cast<std::int64_t>(counters.peak_held);
 }
 
+// What the process holds beside tensors when training begins, with data loaded, kernels and threads
+// used. Data without its files is planned all the same: its images are tensors.
+std::int64_t fixed_bytes(const Configuration& configuration, Device device) {
+  std::unique_ptr<DataSet> data;
+  try {
+    data = data_of(configuration, device);
+  } catch (const DataError&) {
+  }
+  measured_peak_flops();
+  allocator_of(device).trim();
+  malloc_trim(0);
+  return resident_bytes() - static_cast<std::int64_t>(allocator_of(device).counters().held);
+}
+
 }  // namespace
 
 Plan plan(const ModelDescription& description, const Configuration& configuration) {
@@ -54,12 +68,7 @@ Plan plan(const ModelDescription& description, const Configuration& configuratio
   kernels::meta_stands_for(device);
   Plan plan;
   rehearse(description, configuration, plan);
-  // The rest of the process as it is when training begins: data loaded, kernels and threads used.
-  const std::unique_ptr<DataSet> data = data_of(configuration, device);
-  measured_peak_flops();
-  allocator_of(device).trim();
-  malloc_trim(0);
-  plan.fixed_bytes = resident_bytes();
+  plan.fixed_bytes = fixed_bytes(configuration, device);
   return plan;
 }
 
@@ -83,7 +92,7 @@ std::string Plan::to_table() const {
          row("step", scaled(flops_a_step), "FLOPs of products and convolutions") +
          bytes("peak", peak_bytes, "of tensors in use at once") +
          bytes("held", held_bytes, "of tensors, with blocks kept for reuse") +
-         bytes("fixed", fixed_bytes, "of program, libraries and data, measured now") +
+         bytes("fixed", fixed_bytes, "of program, libraries and all else, measured now") +
          bytes("resident", resident_bytes(), "expected: held and fixed");
 }
 

@@ -10,7 +10,7 @@ struct Plan {
   // Of the tensors: in use at once, and taken from the system (in use and kept for reuse). To the
   // byte what the allocator counts in the run.
   std::int64_t peak_bytes = 0, held_bytes = 0;
-  std::int64_t fixed_bytes = 0;  // program, libraries and data, measured now
+  std::int64_t fixed_bytes = 0;  // program, libraries and all else, measured now
   std::int64_t resident_bytes() const { return held_bytes + fixed_bytes; }
 
   std::string to_json() const;
