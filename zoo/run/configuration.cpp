@@ -149,7 +149,7 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
   };
   std::vector<Setting> settings{
       fixed_setting("data", "data set", description.data.front(), description.data),
-      fixed_setting("data-dir", "folder of downloaded data; empty: where `data get` puts it", ""),
+      fixed_setting("data-dir", "folder of data files; empty: $LIKELY_DATA, else data/", ""),
       fixed_setting("binarisation", "of grey images; usual: as the data set is mostly used",
                     "usual", {"usual", "sampled", "thresholded", "fixed"}),
       fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}),
