@@ -375,7 +375,7 @@ TEST_CASE("pointwise: instruction sets give the same bits") {
   Tensors x;
   for (int i = 0; i <= max_inputs; ++i) {
     x.push_back(pointwise(call(Scale{4}), {rough({n}, DType::f32, 20 + i)}));
-    for (int j = 0; j < 1400; ++j)
+    for (int j = 0; 3 * j < n; ++j)
       x[i].data<float>()[3 * j] = specials[(j / (i == 0 ? 1 : 14 * i)) % 14];
   }
   const float* in[max_inputs];
