@@ -12,8 +12,12 @@ std::vector<const char*>& names() {
 
 Device stands_for;
 thread_local LaunchLog* innermost = nullptr;
+thread_local Device current;
 
 }  // namespace
+
+void set_current_device(Device device) { current = device; }
+Device current_device() { return current; }
 
 void register_family(const char* name) { names().push_back(name); }
 

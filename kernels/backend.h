@@ -23,6 +23,10 @@ std::string chosen_kernels();  // the specification in force, for the run's reco
 void meta_stands_for(Device device);
 Device served(Device device);  // the device itself, or what meta stands for
 
+// The device that this thread's launches go to: that of the last implementation looked up.
+void set_current_device(Device device);
+Device current_device();
+
 void register_family(const char* name);
 std::vector<std::string> family_names();
 
@@ -42,6 +46,7 @@ class Family {
 
   // All that serve a device, own first.
   std::vector<const Implementation*> candidates(Device device) const {
+    set_current_device(device);
     std::vector<const Implementation*> found;
     for (const Source source : {Source::own, Source::vendor})
       for (const Entry& entry : entries_)
@@ -52,6 +57,7 @@ class Family {
 
   // The first from one source, or null.
   const Implementation* find(Device device, Source source) const {
+    set_current_device(device);
     for (const Entry& entry : entries_)
       if (entry.device == served(device).kind && entry.source == source)
         return &entry.implementation;

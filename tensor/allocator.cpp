@@ -3,34 +3,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <memory>
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
 
 namespace likely {
 namespace {
 
 constexpr std::size_t address_space = std::size_t{1} << 47;  // what a process can have on x86-64
-
-// Before a block is handed out, and after it came back.
-void open_block([[maybe_unused]] void* block, [[maybe_unused]] std::size_t size,
-                [[maybe_unused]] std::size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-  __asan_unpoison_memory_region(block, bytes);
-  __asan_poison_memory_region(static_cast<std::byte*>(block) + bytes, size - bytes);
-#endif
-#ifdef LIKELY_FILL_FRESH_MEMORY  // every floating-point type reads 0xff… as NaN
-  std::memset(block, 0xff, bytes);
-#endif
-}
-void close_block([[maybe_unused]] void* block, [[maybe_unused]] std::size_t size) {
-#ifdef __SANITIZE_ADDRESS__
-  __asan_poison_memory_region(block, size);
-#endif
-}
 
 }  // namespace
 
@@ -59,8 +37,8 @@ void* Allocator::allocate(std::size_t bytes) {
   }
   counters_.in_use += size;
   counters_.peak_in_use = std::max(counters_.peak_in_use, counters_.in_use);
-  if (device_.kind == Device::cpu)
-    open_block(block, size, bytes);
+  if (const auto opened = memory_of(device_).opened)
+    opened(device_.index, block, size, bytes);
   return block;
 }
 
@@ -84,8 +62,8 @@ void Allocator::require_memory(bool there, std::size_t bytes) const {
 void Allocator::release(void* block, std::size_t bytes) {
   const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
-  if (device_.kind == Device::cpu)
-    close_block(block, size);
+  if (const auto closed = memory_of(device_).closed)
+    closed(device_.index, block, size);
   kept_[size].push_back(block);
   counters_.in_use -= size;
 }

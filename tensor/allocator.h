@@ -11,8 +11,7 @@
 namespace likely {
 
 // One for each device. Blocks are 64-byte aligned (2 MiB from 4 MiB on), reused by exact rounded
-// size, latest first. LIKELY_FILL_FRESH_MEMORY hands them out full of NaN; with AddressSanitizer
-// only the bytes asked for may be touched, and nothing after the release.
+// size, latest first.
 class Allocator {
  public:
   struct Counters {

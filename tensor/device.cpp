@@ -9,6 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace likely {
 namespace {
 
@@ -24,6 +28,23 @@ void* allocate_host(int, std::size_t bytes) {
   return block;
 }
 
+// With AddressSanitizer only the bytes asked for may be touched, and nothing after the release;
+// with LIKELY_FILL_FRESH_MEMORY they are full of NaN, which 0xff… is in every floating-point type.
+[[maybe_unused]] void host_opened(int, void* block, [[maybe_unused]] std::size_t size,
+                                  std::size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(block, bytes);
+  __asan_poison_memory_region(static_cast<std::byte*>(block) + bytes, size - bytes);
+#endif
+  std::memset(block, 0xff, bytes);
+}
+[[maybe_unused]] void host_closed(int, [[maybe_unused]] void* block,
+                                  [[maybe_unused]] std::size_t size) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(block, size);
+#endif
+}
+
 // Addresses that nothing may read: distinct, aligned, and never null.
 void* allocate_nothing(int, std::size_t bytes) {
   static std::atomic<std::uintptr_t> next{std::uintptr_t{1} << 52};
@@ -35,9 +56,14 @@ struct MemoryTable {
   MemoryTable() {
     kinds[Device::cpu] = {
         allocate_host, [](int, void* block, std::size_t) { std::free(block); },
-        [](int, void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }};
+        [](int, void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); },
+        nullptr, nullptr};
+#ifdef LIKELY_FILL_FRESH_MEMORY
+    kinds[Device::cpu].opened = host_opened;
+    kinds[Device::cpu].closed = host_closed;
+#endif
     kinds[Device::meta] = {allocate_nothing, [](int, void*, std::size_t) {},
-                           [](int, void*, const void*, std::size_t) {}};
+                           [](int, void*, const void*, std::size_t) {}, nullptr, nullptr};
   }
 };
 

@@ -26,6 +26,9 @@ struct Memory {
   void (*release)(int index, void* block, std::size_t bytes);
   void (*copy)(int index, void* to, const void* from,
                std::size_t bytes);  // either side may be host memory
+  // Where memory is watched: a block of `size` bytes is handed out for `bytes`, and comes back.
+  void (*opened)(int index, void* block, std::size_t size, std::size_t bytes) = nullptr;
+  void (*closed)(int index, void* block, std::size_t size) = nullptr;
 };
 
 void register_memory(Device::Kind kind, const Memory& memory);

@@ -1,11 +1,11 @@
 // DType: the six element types, and the step from a run-time type to a C++ one.
 #pragma once
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
 #include "tensor/error.h"
+#include "tensor/host_device.h"
 
 namespace likely {
 
@@ -14,14 +14,14 @@ struct bf16 {
   std::uint16_t bits = 0;
 
   bf16() = default;
-  explicit bf16(float value) {
-    const auto word = std::bit_cast<std::uint32_t>(value);
+  LIKELY_HD explicit bf16(float value) {
+    const auto word = __builtin_bit_cast(std::uint32_t, value);
     const bool nan = (word & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<std::uint16_t>(
         (nan ? word | 0x400000u : word + 0x7fffu + ((word >> 16) & 1u)) >> 16);
   }
-  explicit operator float() const {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  LIKELY_HD explicit operator float() const {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16);
   }
 };
 

@@ -1,0 +1,80 @@
+// A variant: one way of a backend to serve a family: a tile, a type, an alignment. A kernel is
+// launched under a variant's name, and no variant can be made without a proof case: a small problem
+// whose result is compared with the CPU's in f64.
+#pragma once
+#include <atomic>
+#include <concepts>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace likely::kernels {
+
+// The inputs of a proof: the same numbers on every device, rounded to the variant's type. For the
+// reference they are f64 on the CPU.
+class Inputs {
+ public:
+  Inputs(std::uint64_t seed, DType rounded, DType dtype, Device device)
+      : seed_(seed), rounded_(rounded), dtype_(dtype), device_(device) {}
+
+  Tensor normal(const Shape& shape);
+  Tensor uniform(const Shape& shape, double low, double high);
+  Tensor integers(const Shape& shape, std::int64_t below);  // i64 in [0, below)
+  Tensor of(const Shape& shape, const std::vector<double>& values);
+
+  Device device() const { return device_; }
+  DType dtype() const { return dtype_; }
+
+ private:
+  double unit();  // in (0, 1), the next of this object's numbers
+
+  std::uint64_t seed_, drawn_ = 0;
+  DType rounded_, dtype_;
+  Device device_;
+};
+
+struct Proof {
+  const char* name;  // "ragged edges"
+  double bar;        // on max |result - reference| / max |reference|, for each result
+  std::function<Tensors(Inputs&)> run;
+};
+
+class Variant {
+ public:
+  template <std::same_as<Proof>... More>
+  Variant(const char* family, const char* name, DType dtype, Proof first, More... more)
+      : Variant(family, name, dtype, std::vector<Proof>{std::move(first), std::move(more)...}) {}
+  Variant(const Variant&) = delete;
+
+  std::string name() const;  // "reduce/rows/f32"
+  DType dtype() const { return dtype_; }
+  const std::vector<Proof>& proofs() const { return proofs_; }
+  void launched() const { ++launches_; }
+  std::uint64_t launches() const { return launches_; }
+
+ private:
+  Variant(const char* family, const char* name, DType dtype, std::vector<Proof> proofs);
+
+  const char *family_, *name_;
+  DType dtype_;
+  std::vector<Proof> proofs_;
+  mutable std::atomic<std::uint64_t> launches_{0};
+};
+
+const std::vector<const Variant*>& all_variants();  // of the backends that were opened
+
+// What became of a proof on a device: the error against the CPU in f64, the same bits in three
+// runs, and whether the variant was launched at all.
+struct Proven {
+  double error = 0;
+  bool same_bits = true, launched = true;
+  std::string problem;  // what was thrown, or empty
+  bool passed(const Proof& proof) const {
+    return problem.empty() && same_bits && launched && error <= proof.bar;
+  }
+};
+Proven prove(const Variant& variant, const Proof& proof, Device device);
+
+}  // namespace likely::kernels
