@@ -13,6 +13,7 @@ std::vector<const char*>& names() {
 Device stands_for;
 thread_local LaunchLog* innermost = nullptr;
 thread_local Device current;
+thread_local const char* latest = "none";
 
 }  // namespace
 
@@ -31,9 +32,12 @@ void meta_stands_for(Device device) {
 Device served(Device device) { return device.kind == Device::meta ? stands_for : device; }
 
 void launched(const Launch& launch) {
+  latest = launch.kernel;
   for (LaunchLog* log = innermost; log; log = log->outer_)
     log->launches_.push_back(launch);
 }
+
+const char* latest_operation() { return latest; }
 
 LaunchLog::LaunchLog() : outer_(innermost) { innermost = this; }
 

@@ -106,6 +106,7 @@ struct Launch {
   double bytes;  // read and written at least once
 };
 void launched(const Launch& launch);
+const char* latest_operation();  // the last of this thread's launches, or "none"
 
 // While alive, collects this thread's launches.
 class LaunchLog {

@@ -1,13 +1,11 @@
 // `--kernels`: parsing, vendor modules opened on demand, and the memory of `fastest`.
 #include "kernels/choice.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <mutex>
 
+#include "kernels/module.h"
 #include "tensor/nearest.h"
 
 namespace likely::kernels {
@@ -23,25 +21,6 @@ struct VendorModule {
 constexpr VendorModule vendor_modules[] = {{"matmul", "oneDNN 2 (libdnnl.so.2)",
                                             "apt install libdnnl-dev, then build again",
                                             "liblikely_onednn.so"}};
-
-// Loading a module registers its kernels. Empty where that went well, now or before.
-std::string open_module(const VendorModule& module) {
-  static std::mutex mutex;
-  static std::map<std::string, std::string> problems;
-  const std::lock_guard lock(mutex);
-  const auto known = problems.find(module.file);
-  if (known != problems.end())
-    return known->second;
-  Dl_info here;
-  dladdr(reinterpret_cast<const void*>(&nearest), &here);
-  const auto path = std::filesystem::absolute(here.dli_fname).parent_path() / module.file;
-  std::string problem;
-  if (!std::filesystem::exists(path))
-    problem = "it was not there when likely was built";
-  else if (!dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
-    problem = dlerror();
-  return problems[module.file] = problem;
-}
 
 struct Chosen {
   std::string specification = "own";
@@ -96,7 +75,7 @@ void choose_kernels(const std::string& specification) {
     const Choice choice = choice_in(next, module.family);
     if (choice == Choice::own)
       continue;
-    const std::string problem = open_module(module);
+    const std::string problem = open_module(module.file);
     require<UsageError>(choice == Choice::fastest || problem.empty(),
                         "--kernels: {} through {} is not available: {}. Do {}, or leave {} to own.",
                         module.family, module.library, problem, module.install, module.family);
@@ -118,7 +97,7 @@ std::string chosen_kernels() {
 std::vector<VendorLibrary> vendor_libraries() {
   std::vector<VendorLibrary> all;
   for (const VendorModule& module : vendor_modules)
-    all.push_back({module.family, module.library, module.install, open_module(module)});
+    all.push_back({module.family, module.library, module.install, open_module(module.file)});
   return all;
 }
 

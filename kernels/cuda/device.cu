@@ -1,0 +1,158 @@
+// The device `cuda`: memory, the stream and the limits of each GPU, and copies through pinned
+// memory, which run beside the CPU.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/launch.h"
+
+namespace likely::kernels::cuda {
+namespace {
+
+constexpr std::size_t slot_bytes = std::size_t{4} << 20;
+
+// A piece of pinned memory, and when the last copy through it was done.
+struct Slot {
+  std::byte* memory = nullptr;
+  cudaEvent_t done = nullptr;
+};
+
+struct State {
+  cudaStream_t stream = nullptr;
+  Limits limits;
+  Slot slots[2];
+};
+
+int attribute(cudaDeviceAttr what, int index) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, what, index), "device: what the GPU can do");
+  return value;
+}
+
+// Made on first use and never destroyed: the runtime may be gone before static storage is.
+State& state_of(int index) {
+  static std::mutex mutex;
+  static auto& states = *new std::map<int, State>;
+  const std::lock_guard lock(mutex);
+  check(cudaSetDevice(index), "device: choosing the GPU");
+  const auto [place, fresh] = states.try_emplace(index);
+  State& state = place->second;
+  if (fresh) {
+    check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking), "device: a stream");
+    state.limits.major = attribute(cudaDevAttrComputeCapabilityMajor, index);
+    state.limits.minor = attribute(cudaDevAttrComputeCapabilityMinor, index);
+    state.limits.shared_memory = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, index);
+    state.limits.multiprocessors = attribute(cudaDevAttrMultiProcessorCount, index);
+    for (Slot& slot : state.slots) {
+      void* memory = nullptr;
+      check(cudaMallocHost(&memory, slot_bytes), "device: pinned memory");
+      slot.memory = static_cast<std::byte*>(memory);
+      check(cudaEventCreateWithFlags(&slot.done, cudaEventDisableTiming), "device: an event");
+    }
+  }
+  return state;
+}
+
+void* allocate(int index, std::size_t bytes) {
+  state_of(index);
+  void* block = nullptr;
+  const cudaError_t status = cudaMalloc(&block, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(status, "allocate");
+  return block;
+}
+
+void release(int index, void* block, std::size_t) {
+  state_of(index);
+  check(cudaFree(block), "release");
+}
+
+bool on_device(const void* address) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, address), "copy");
+  return attributes.type == cudaMemoryTypeDevice;
+}
+
+// Calls f(slot, begin, size) for piece after piece, with the slots in turn.
+template <class F>
+void in_pieces(State& state, std::size_t bytes, F f) {
+  for (std::size_t begin = 0, turn = 0; begin < bytes; begin += slot_bytes, ++turn)
+    f(state.slots[turn % 2], begin, std::min(slot_bytes, bytes - begin));
+}
+
+// Returns when all has been read; what the device still does runs behind.
+void copy_to_device(State& state, std::byte* to, const std::byte* from, std::size_t bytes) {
+  in_pieces(state, bytes, [&](Slot& slot, std::size_t begin, std::size_t size) {
+    check(cudaEventSynchronize(slot.done), "copy to the device");
+    std::memcpy(slot.memory, from + begin, size);
+    check(cudaMemcpyAsync(to + begin, slot.memory, size, cudaMemcpyHostToDevice, state.stream),
+          "copy to the device");
+    check(cudaEventRecord(slot.done, state.stream), "copy to the device");
+  });
+}
+
+// One piece arrives while the one before is taken away.
+void copy_to_host(State& state, std::byte* to, const std::byte* from, std::size_t bytes) {
+  const auto take = [&](Slot& slot, std::size_t begin, std::size_t size) {
+    check(cudaEventSynchronize(slot.done), "copy from the device");
+    std::memcpy(to + begin, slot.memory, size);
+  };
+  in_pieces(state, bytes, [&](Slot& slot, std::size_t begin, std::size_t size) {
+    check(cudaMemcpyAsync(slot.memory, from + begin, size, cudaMemcpyDeviceToHost, state.stream),
+          "copy from the device");
+    check(cudaEventRecord(slot.done, state.stream), "copy from the device");
+    if (begin > 0)
+      take(&slot == state.slots ? state.slots[1] : state.slots[0], begin - slot_bytes, slot_bytes);
+    if (begin + size == bytes)
+      take(slot, begin, size);
+  });
+}
+
+void copy(int index, void* to, const void* from, std::size_t bytes) {
+  static std::mutex mutex;  // the slots serve one copy at a time
+  State& state = state_of(index);
+  const std::lock_guard lock(mutex);
+  const auto* source = static_cast<const std::byte*>(from);
+  auto* target = static_cast<std::byte*>(to);
+  if (!on_device(to))
+    copy_to_host(state, target, source, bytes);
+  else if (!on_device(from))
+    copy_to_device(state, target, source, bytes);
+  else
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state.stream), "copy");
+}
+
+const bool registered = [] {
+  Memory memory{allocate, release, copy};
+#ifndef __CUDACC__
+  memory.opened = emulate::opened;
+  memory.closed = emulate::closed;
+#endif
+  register_memory(Device::cuda, memory);
+  return true;
+}();
+
+}  // namespace
+
+cudaStream_t stream() { return state_of(current_device().index).stream; }
+
+const Limits& limits() { return state_of(current_device().index).limits; }
+
+void check(cudaError_t status, const std::string& what) {
+  if (status == cudaSuccess)
+    return;
+  cudaGetLastError();  // so that the next call does not report it again
+  if (status == cudaErrorMemoryAllocation)
+    fail<OutOfMemory>("{}: the GPU has no memory left. Use a smaller batch or model.", what);
+  fail(
+      "{}: CUDA reports {}: {}. The latest operation was {}; with CUDA_LAUNCH_BLOCKING=1 it is "
+      "the one at fault.",
+      what, cudaGetErrorName(status), cudaGetErrorString(status), latest_operation());
+}
+
+}  // namespace likely::kernels::cuda

@@ -1,0 +1,155 @@
+// The driver's own interface (libcuda.so.1), called through dlsym: the few calls that tell whether
+// a GPU can be used, with each refusal in words.
+#include "kernels/gpu.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstdlib>
+#include <mutex>
+
+#include "kernels/module.h"
+#include "tensor/error.h"
+
+namespace likely::kernels {
+namespace {
+
+constexpr const char* gpu_module = "liblikely_cuda.so";
+constexpr const char* emulated_module = "liblikely_emulated.so";
+
+// Of the toolkit that likely is built with; the driver must support that major version.
+#ifndef LIKELY_CUDA_VERSION
+#define LIKELY_CUDA_VERSION 13000
+#endif
+constexpr int least_driver = LIKELY_CUDA_VERSION / 1000 * 1000;
+
+// From cuda.h, which a machine without the toolkit does not have.
+enum Attribute { capability_major = 75, capability_minor = 76 };
+enum Result {
+  success = 0,
+  stub_library = 34,
+  device_unavailable = 46,
+  no_device = 100,
+  system_not_ready = 802,
+  driver_mismatch = 803,
+};
+
+class Driver {
+ public:
+  Driver() : library_(dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) {}
+
+  bool there() const { return library_; }
+  template <class... Arguments>
+  int call(const char* name, Arguments... arguments) const {
+    const auto function = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, name));
+    return function ? function(arguments...) : stub_library;
+  }
+
+ private:
+  void* library_;
+};
+
+std::string version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+std::string refusal(int result) {
+  switch (result) {
+    case stub_library:
+      return "the driver library is the toolkit's stub: install NVIDIA's driver";
+    case device_unavailable:
+      return "the GPU is busy: another process holds it exclusively";
+    case no_device:
+      return "the driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it)";
+    case system_not_ready:
+      return "the GPUs' fabric is not ready: start nvidia-fabricmanager";
+    case driver_mismatch:
+      return "the driver's library and its kernel module differ in version: reboot";
+    default:
+      return fmt::format("the driver reports error {}", result);
+  }
+}
+
+// Fills in the first device; the driver's result says how far that went.
+int describe(const Driver& driver, Gpu& gpu) {
+  int device = 0;
+  std::array<char, 256> name{};
+  if (const int result = driver.call("cuDeviceGet", &device, 0))
+    return result;
+  driver.call("cuDeviceGetName", name.data(), static_cast<int>(name.size()), device);
+  driver.call("cuDeviceGetAttribute", &gpu.major, static_cast<int>(capability_major), device);
+  driver.call("cuDeviceGetAttribute", &gpu.minor, static_cast<int>(capability_minor), device);
+  driver.call("cuDeviceTotalMem_v2", &gpu.memory, device);
+  gpu.name = name.data();
+  void* context = nullptr;  // kept: the runtime uses the same one
+  return driver.call("cuDevicePrimaryCtxRetain", &context, device);
+}
+
+Gpu ask_driver() {
+  Gpu gpu;
+  const Driver driver;
+  if (!driver.there() || driver.call("cuDriverGetVersion", &gpu.driver) != success)
+    return gpu;
+  if (gpu.driver < least_driver) {
+    gpu.problem = fmt::format("the driver supports CUDA {}, likely needs {}{}",
+                              version_text(gpu.driver), version_text(least_driver),
+                              least_driver == 13000 ? ": install driver 580 or later" : "");
+    return gpu;
+  }
+  int result = driver.call("cuInit", 0u);
+  if (result == success)
+    result = driver.call("cuDeviceGetCount", &gpu.count);
+  if (result == success)
+    result = gpu.count > 0 ? describe(driver, gpu) : no_device;
+  if (result != success)
+    gpu.problem = refusal(result);
+  if (!gpu.name.empty() && gpu.major < 8)
+    gpu.problem = fmt::format("{} has compute capability {}.{}, likely needs 8.0 (Ampere)",
+                              gpu.name, gpu.major, gpu.minor);
+  return gpu;
+}
+
+std::mutex mutex;  // of opened
+std::optional<Cuda> opened;
+
+}  // namespace
+
+Gpu find_gpu() {
+  static const Gpu gpu = ask_driver();
+  return gpu;
+}
+
+bool gpu_serves(std::string& reason) {
+  const Gpu gpu = find_gpu();
+  reason = gpu.problem;
+  if (gpu.driver == 0 || !gpu.problem.empty())
+    return false;
+  if (module_exists(gpu_module))
+    return true;
+  reason = fmt::format("likely was built without CUDA for {}: install the CUDA Toolkit (nvcc)",
+                       gpu.name);
+  return false;
+}
+
+std::optional<Cuda> opened_cuda() {
+  const std::lock_guard lock(mutex);
+  return opened;
+}
+
+Cuda open_cuda() {
+  const std::lock_guard lock(mutex);
+  if (opened)
+    return *opened;
+  std::string reason;
+  const bool on_gpu = !std::getenv("LIKELY_EMULATE") && gpu_serves(reason);
+  const std::string problem = open_module(on_gpu ? gpu_module : emulated_module);
+  require<UsageError>(problem.empty(), "device: cuda cannot be opened: {} ({}). {}.",
+                      on_gpu ? gpu_module : emulated_module, problem,
+                      on_gpu ? "Build likely again on this machine"
+                             : "./likely builds it where --device cuda is asked for; else build "
+                               "the target likely_emulated");
+  opened = on_gpu ? Cuda::gpu : Cuda::emulated;
+  return *opened;
+}
+
+}  // namespace likely::kernels

@@ -1,0 +1,35 @@
+// Which GPU there is, as its driver tells, and the opening of the device `cuda`: on that GPU, or
+// emulated by the CPU.
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace likely::kernels {
+
+struct Gpu {
+  std::string name;  // "NVIDIA H100 80GB HBM3", of the first; empty where there is none
+  int count = 0;
+  int major = 0, minor = 0;  // compute capability
+  std::size_t memory = 0;    // bytes
+  int driver = 0;            // the CUDA version that the driver supports, 13000 for 13.0; 0: none
+  std::string problem;       // why the first cannot be used; empty where it can
+};
+
+// Asks the driver, which is opened by name and never linked: programs start without one. Any error
+// means that no GPU can be used.
+Gpu find_gpu();
+
+// How the device `cuda` works in this process.
+enum class Cuda { gpu, emulated };
+
+// Opens it: on the GPU where one can be used and likely was built for it, else emulated, which
+// LIKELY_EMULATE (kernels/cuda.h) demands. UsageError where neither can be.
+Cuda open_cuda();
+std::optional<Cuda> opened_cuda();  // without opening it
+
+// Whether open_cuda() would give the GPU; else `reason` says why not, empty where there is no
+// driver.
+bool gpu_serves(std::string& reason);
+
+}  // namespace likely::kernels
