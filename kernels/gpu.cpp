@@ -124,12 +124,15 @@ bool gpu_serves(std::string& reason) {
   reason = gpu.problem;
   if (gpu.driver == 0 || !gpu.problem.empty())
     return false;
-  if (module_exists(gpu_module))
+  if (gpu_kernels_built())
     return true;
   reason = fmt::format("likely was built without CUDA for {}: install the CUDA Toolkit (nvcc)",
                        gpu.name);
   return false;
 }
+
+bool gpu_kernels_built() { return module_exists(gpu_module); }
+bool emulated_kernels_built() { return module_exists(emulated_module); }
 
 std::optional<Cuda> opened_cuda() {
   const std::lock_guard lock(mutex);

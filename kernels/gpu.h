@@ -28,6 +28,9 @@ enum class Cuda { gpu, emulated };
 Cuda open_cuda();
 std::optional<Cuda> opened_cuda();  // without opening it
 
+bool gpu_kernels_built();
+bool emulated_kernels_built();
+
 // Whether open_cuda() would give the GPU; else `reason` says why not, empty where there is no
 // driver.
 bool gpu_serves(std::string& reason);

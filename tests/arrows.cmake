@@ -22,7 +22,7 @@ if(NOT rooms)
   message(FATAL_ERROR "arrows: CMakeLists.txt has no line room(…) that this script can read.")
 endif()
 
-set(sides cpu cuda vendor)                                        # of kernels/: these do not see each other
+set(sides cpu cuda emulate vendor)                                      # of kernels/: these do not see each other
 set(only_zoo "CLI/|png\\.h|zlib\\.h|openssl/|curl/|google/protobuf")  # formats, command lines, network
 set(others tests bench docs ${rooms})
 

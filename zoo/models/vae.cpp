@@ -267,7 +267,7 @@ ModelDescription vae_description() {
        "elbo",
        {"elbo", "iwae"}},
       {"importance-samples", "k of the objective iwae", 5, 5, 5, {}, 1},
-      steps_setting(4000, 100000, 500000),
+      steps_setting(4000, 75000, 500000),
       batch_setting(128, 128, 100),
       rate_setting(2e-3, 1e-3, 1e-3),
       schedule_setting("cosine", "cosine", "constant"),

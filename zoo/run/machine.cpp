@@ -14,6 +14,7 @@
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/gpu.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
 #include "zoo/data/catalogue.h"
@@ -67,6 +68,20 @@ std::string row(const char* name, const std::string& text) {
   return fmt::format("{:<12}{}\n", name, text);
 }
 
+std::string gpu_text() {
+  const kernels::Gpu gpu = kernels::find_gpu();
+  if (gpu.driver == 0)
+    return "none: there is no NVIDIA driver. likely computes on the CPU";
+  if (!gpu.problem.empty())
+    return fmt::format("not used: {}. likely computes on the CPU", gpu.problem);
+  std::string reason;
+  const bool serves = kernels::gpu_serves(reason);
+  return fmt::format("{}, compute capability {}.{}, {}, driver for CUDA {}.{}{}", gpu.name,
+                     gpu.major, gpu.minor, bytes_text(static_cast<double>(gpu.memory)),
+                     gpu.driver / 1000, gpu.driver % 1000 / 10,
+                     serves ? "" : ". Not used: " + reason);
+}
+
 }  // namespace
 
 std::string cpu_model() {
@@ -109,6 +124,8 @@ std::string environment_json(Device device) {
   json["likely"] = version;
   json["commit"] = commit();
   json["device"] = device.name();
+  if (const auto cuda = kernels::opened_cuda())
+    json["gpu"] = *cuda == kernels::Cuda::gpu ? kernels::find_gpu().name : "emulated by the CPU";
   json["cpu"] = cpu_model();
   json["instruction_set"] = isa_name();
   json["cores"] = std::thread::hardware_concurrency();
@@ -129,7 +146,14 @@ std::string doctor(const fs::path& data_directory) {
   text += row("compiler", compiler());
   text += row("CPU", fmt::format("{}, {} cores", cpu_model(), std::thread::hardware_concurrency()));
   text += row("kernels", fmt::format("{}, {} threads", isa_name(), kernels::threads()));
-  text += row("GPU", "none in this build: it computes on the CPU");
+  text += row("GPU", gpu_text());
+  text += row("CUDA", fmt::format("kernels for GPUs: {}; emulated by the CPU: {}",
+                                  kernels::gpu_kernels_built()
+                                      ? "built"
+                                      : "not built (needs nvcc; without a GPU they cost nothing)",
+                                  kernels::emulated_kernels_built()
+                                      ? "built"
+                                      : "built when --device cuda first asks for them"));
   text +=
       row("memory",
           fmt::format("{}, {} free",
