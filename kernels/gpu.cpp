@@ -36,7 +36,7 @@ enum Result {
 
 class Driver {
  public:
-  Driver() : library_(dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL)) {}
+  explicit Driver(const char* library) : library_(dlopen(library, RTLD_NOW | RTLD_LOCAL)) {}
 
   bool there() const { return library_; }
   template <class... Arguments>
@@ -85,9 +85,14 @@ int describe(const Driver& driver, Gpu& gpu) {
   return driver.call("cuDevicePrimaryCtxRetain", &context, device);
 }
 
-Gpu ask_driver() {
+std::mutex mutex;  // of opened
+std::optional<Cuda> opened;
+
+}  // namespace
+
+Gpu ask_driver(const char* library) {
   Gpu gpu;
-  const Driver driver;
+  const Driver driver(library);
   if (!driver.there() || driver.call("cuDriverGetVersion", &gpu.driver) != success)
     return gpu;
   if (gpu.driver < least_driver) {
@@ -109,18 +114,13 @@ Gpu ask_driver() {
   return gpu;
 }
 
-std::mutex mutex;  // of opened
-std::optional<Cuda> opened;
-
-}  // namespace
-
-Gpu find_gpu() {
+const Gpu& find_gpu() {
   static const Gpu gpu = ask_driver();
   return gpu;
 }
 
 bool gpu_serves(std::string& reason) {
-  const Gpu gpu = find_gpu();
+  const Gpu& gpu = find_gpu();
   reason = gpu.problem;
   if (gpu.driver == 0 || !gpu.problem.empty())
     return false;

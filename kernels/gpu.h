@@ -18,7 +18,8 @@ struct Gpu {
 
 // Asks the driver, which is opened by name and never linked: programs start without one. Any error
 // means that no GPU can be used.
-Gpu find_gpu();
+Gpu ask_driver(const char* library = "libcuda.so.1");
+const Gpu& find_gpu();  // asked once
 
 // How the device `cuda` works in this process.
 enum class Cuda { gpu, emulated };
