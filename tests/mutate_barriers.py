@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Removes each barrier of the CUDA kernels in turn and tells whether a test notices.
+
+  tests/mutate_barriers.py [--build FOLDER] [FILE…]
+
+A barrier is a __syncthreads(), a __syncwarp(…) or a cp_async_wait<…>() in kernels/cuda. The tree is
+copied into FOLDER (default: build/mutants); for each barrier the emulated kernels are built without
+it, and the proofs and the tests of the kernels run in every order of threads, then under
+ThreadSanitizer where that was not enough. Prints a line a barrier; exits 1 where one was not caught
+that EQUIVALENT does not explain.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BARRIER = re.compile(r"(?:cuda::)?(?:__syncthreads\(\)|__syncwarp\([^()]*\)|cp_async_wait<[^;()]*>\(\));")
+
+# Barriers without which nothing can go wrong: "file:function" and why they stand there all the same.
+EQUIVALENT: dict[str, str] = {}
+
+PRESETS = ("cpu", "tsan")
+ORDERS = ("forward late", "reverse late", "random=7 early")
+
+
+def run(command, **environment):
+    process = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, check=False)
+    return process.returncode, process.stdout
+
+
+class Tree:
+    """A copy of the project with a build for each preset."""
+
+    def __init__(self, folder):
+        self.folder = folder / "tree"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        files = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True,
+                               check=True).stdout.split("\0")
+        for name in filter(None, files):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.folder / name)
+        self.builds = {preset: folder / preset for preset in PRESETS}
+        for preset, build in self.builds.items():
+            code, text = run(["cmake", "-S", self.folder, "--preset", preset, "-B", build])
+            if code:
+                sys.exit(text)
+
+    def build(self, preset, target):
+        code, text = run(["ninja", "-C", self.builds[preset], target])
+        return code == 0, text
+
+    def notices(self, preset, family):
+        """The first test that fails, in any order of threads; None where all pass."""
+        build = self.builds[preset]
+        launcher = ["setarch", "-R"] if preset == "tsan" else []
+        for order in ORDERS:
+            for filters in ([f"--source-file=*/tests/kernels/proofs.cpp"],
+                            [f"--source-file=*/tests/kernels/{family}*.cpp"]):
+                try:
+                    code, _ = run(["timeout", "300", *launcher, build / "tests/test-kernels", *filters],
+                                  LIKELY_TEST_DEVICE="cuda", LIKELY_EMULATE=order,
+                                  LIKELY_TEST_SMALL="1" if preset == "tsan" else "",
+                                  OMP_NUM_THREADS="1")
+                except OSError as error:
+                    sys.exit(str(error))
+                if code:
+                    return f"{preset}, {order}, {filters[0].split('/')[-1]}"
+        return None
+
+
+def barriers(path):
+    text = path.read_text()
+    for found in BARRIER.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        yield line, found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutants")
+    parser.add_argument("files", nargs="*", help="of kernels/cuda; default: all")
+    options = parser.parse_args()
+    tree = Tree(options.build)
+    for preset in PRESETS:
+        for target in ("likely_emulated", "test-kernels"):
+            built, text = tree.build(preset, target)
+            if not built:
+                sys.exit(text[-4000:])
+    names = options.files or sorted(p.name for p in (ROOT / "kernels/cuda").iterdir()
+                                    if p.suffix in (".cu", ".h") and p.name != "device.h")
+    missed = 0
+    for name in names:
+        path = tree.folder / "kernels/cuda" / name
+        whole = path.read_text()
+        family = re.split(r"[._]", name)[0]
+        for line, found in list(barriers(path)):
+            path.write_text(whole[:found.start()] + "/* removed */;" + whole[found.end():])
+            verdict = None
+            for preset in PRESETS:
+                built, _ = tree.build(preset, "likely_emulated")
+                verdict = tree.notices(preset, family) if built else "does not compile"
+                if verdict:
+                    break
+            excuse = EQUIVALENT.get(f"{name}:{line}")
+            missed += verdict is None and excuse is None
+            print(f"kernels/cuda/{name}:{line}  {found.group()}  "
+                  + (f"caught ({verdict})" if verdict else f"equivalent: {excuse}" if excuse else "NOT CAUGHT"),
+                  flush=True)
+            path.write_text(whole)
+    print("every barrier is missed by a test" if not missed else f"{missed} barriers are missed by no test")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
