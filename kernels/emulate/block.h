@@ -1,0 +1,13 @@
+// What the engine and the instructions share of the block that runs.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace likely::kernels::emulate {
+
+// Shared memory of `bytes`, with none beyond it; what the launch counts begins.
+void begin_launch(std::size_t bytes);
+void begin_block();             // shared memory full of 0xff, which is NaN
+void begin_thread(int thread);  // no copies under way
+
+}  // namespace likely::kernels::emulate
