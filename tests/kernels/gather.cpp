@@ -12,7 +12,7 @@ using namespace likely::kernels;
 namespace {
 
 Tensor index_of(const std::vector<std::int64_t>& values) {
-  return Tensor::of({static_cast<std::int64_t>(values.size())}, values);
+  return tensor({static_cast<std::int64_t>(values.size())}, values);
 }
 
 }  // namespace
@@ -21,12 +21,12 @@ TEST_CASE("take: rows in the order of the index, of any type and layout") {
   const std::vector<float> values{0, 1, 10, 11, 20, 21};
   for (const DType dtype :
        {DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32, DType::u8}) {
-    const Tensor x = cast(Tensor::of({3, 2}, values), dtype);
+    const Tensor x = cast(tensor({3, 2}, values), dtype);
     CHECK(to_doubles(take(x, index_of({2, 0, 2}))) == std::vector<double>{20, 21, 0, 1, 20, 21});
     CHECK(to_doubles(take(x.transpose(), index_of({1}))) == std::vector<double>{1, 11, 21});
   }
-  CHECK(take(zeros({3, 2, 5}), index_of({})).shape() == Shape{0, 2, 5});
-  CHECK(to_doubles(take(Tensor::of({6}, values), index_of({4, 1, 3}).slice(0, 0, 3, 2))) ==
+  CHECK(take(filled({3, 2, 5}, 0), index_of({})).shape() == Shape{0, 2, 5});
+  CHECK(to_doubles(take(tensor({6}, values), index_of({4, 1, 3}).slice(0, 0, 3, 2))) ==
         std::vector<double>{20, 11});
 }
 
@@ -54,25 +54,25 @@ TEST_CASE("scatter_add: adds in ascending order, on any number of threads") {
     at.push_back(i * i % 7);
   const Tensor g = rough({count, 50});
   std::vector<float> expected(7 * 50);
-  const float* values = g.data<float>();
+  const auto values = g.to_vector<float>();
   for (std::int64_t i = 0; i < count; ++i)
     for (std::int64_t c = 0; c < 50; ++c)
       expected[at[i] * 50 + c] += values[i * 50 + c];
   const auto scattered = [&] { return scatter_add(g, index_of(at), 7).to_vector<float>(); };
   CHECK(on_threads(1, scattered) == expected);
   CHECK(on_threads(2, scattered) == expected);
-  const Tensor ones = full({1000}, 1, DType::bf16);  // one by one they would stop at 256
-  CHECK(to_doubles(scatter_add(ones, zeros({1000}, DType::i64), 2)) ==
+  const Tensor ones = filled({1000}, 1, DType::bf16);  // one by one they would stop at 256
+  CHECK(to_doubles(scatter_add(ones, filled({1000}, 0, DType::i64), 2)) ==
         std::vector<double>{1000, 0});
 }
 
 TEST_CASE("pick and place: one element a row, and its adjoint") {
-  const Tensor x = Tensor::of({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  const Tensor x = tensor({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
   CHECK(to_doubles(pick(x, index_of({2, 0}))) == std::vector<double>{3, 4});
   CHECK(to_doubles(pick(x.transpose(), index_of({1, 0, 1}))) == std::vector<double>{4, 2, 6});
-  CHECK(to_doubles(place(Tensor::of({2}, std::vector<float>{7, 8}), index_of({2, 0}), 3)) ==
+  CHECK(to_doubles(place(tensor({2}, std::vector<float>{7, 8}), index_of({2, 0}), 3)) ==
         std::vector<double>{0, 0, 7, 8, 0, 0});
-  CHECK(place(zeros({0}), index_of({}), 3).shape() == Shape{0, 3});
+  CHECK(place(filled({0}, 0), index_of({}), 3).shape() == Shape{0, 3});
 }
 
 TEST_CASE("gather: on meta there is a shape") {
@@ -85,7 +85,7 @@ TEST_CASE("gather: on meta there is a shape") {
 }
 
 TEST_CASE("gather: an index out of range is named, and other errors") {
-  const Tensor x = zeros({3, 2});
+  const Tensor x = filled({3, 2}, 0);
   CHECK(message([&] {
           take(x, index_of({0, 3}));
         }) ==
@@ -101,18 +101,20 @@ TEST_CASE("gather: an index out of range is named, and other errors") {
         }) ==
         "pick: an index is out of range: index[2] is 2, classes are [0, 2). Check where the "
         "indices come from.");
-  CHECK(message([&] { place(zeros({1}), index_of({9}), 9); }) ==
+  CHECK(message([&] { place(filled({1}, 0), index_of({9}), 9); }) ==
         "place: an index is out of range: index[0] is 9, classes are [0, 9). Check where the "
         "indices come from.");
   CHECK(message([&] {
           pick(x, index_of({0, 1}));
         }) == "pick: 2 indices for [3, 2]. Give one for each row.");
-  CHECK(message([&] { pick(zeros({3}), index_of({0, 1, 0})); }) == "pick: [3] has 1 axes. Give 2.");
-  CHECK(message([&] { take(Tensor::scalar(1.f), index_of({0})); }) ==
+  CHECK(message([&] {
+          pick(filled({3}, 0), index_of({0, 1, 0}));
+        }) == "pick: [3] has 1 axes. Give 2.");
+  CHECK(message([&] { take(scalar(1.f), index_of({0})); }) ==
         "take: [] has 0 axes. Give at least one.");
-  CHECK(message([&] { take(x, zeros({2})); }) ==
+  CHECK(message([&] { take(x, filled({2}, 0)); }) ==
         "take: the index is [2] f32. Give i64 of one axis.");
   CHECK(message([&] {
-          scatter_add(zeros({2}, DType::i32), index_of({0, 0}), 1);
+          scatter_add(filled({2}, 0, DType::i32), index_of({0, 0}), 1);
         }) == "scatter_add: i32 does not add here: only floating-point types do.");
 }

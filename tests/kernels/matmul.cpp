@@ -35,8 +35,8 @@ Tensor laid_out(std::int64_t m, std::int64_t n, Layout layout, DType dtype, std:
   const Tensor x = rough({m, n}, dtype, seed);
   if (layout == Layout::rows)
     return x;
-  Tensor all = layout == Layout::columns ? Tensor::empty({n, m}, dtype)
-                                         : Tensor::empty({2 * m + 1, 3 * n + 1}, dtype);
+  Tensor all = layout == Layout::columns ? unwritten({n, m}, dtype)
+                                         : unwritten({2 * m + 1, 3 * n + 1}, dtype);
   Tensor view = layout == Layout::columns ? all.transpose()
                                           : all.slice(0, 1, 2 * m + 1, 2).slice(1, 1, 3 * n + 1, 3);
   copy_into(view, x);
@@ -105,16 +105,16 @@ Product product_of(const Tensor& a, const Tensor& b, Tensor& c) {
 }
 
 std::vector<float> by_table(const ProductTable& table, const Tensor& a, const Tensor& b) {
-  Tensor c = Tensor::empty({a.size(0), b.size(1)});
+  Tensor c = unwritten({a.size(0), b.size(1)});
   const Product p = product_of(a, b, c);
   const auto floats = static_cast<std::int64_t>(table.workspace(p));
-  const Tensor workspace = full({floats}, std::numeric_limits<double>::quiet_NaN());
+  const Tensor workspace = filled({floats}, std::numeric_limits<double>::quiet_NaN());
   table.run(p, workspace.data<float>());
   return c.to_vector<float>();
 }
 
 std::vector<float> by_plain(const Tensor& a, const Tensor& b) {
-  Tensor c = Tensor::empty({a.size(0), b.size(1)});
+  Tensor c = unwritten({a.size(0), b.size(1)});
   MatmulProblem p{};
   p.batch = 1;
   p.m = a.size(0);
@@ -168,7 +168,7 @@ TEST_CASE("matmul: agrees with three loops in f64, whatever shape, layout, type 
         }
 }
 
-TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits") {
+TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits" * cpu_only) {
   for (const auto& [m, n, k] : odd_sizes)
     for (const Layout left : {Layout::rows, Layout::columns})
       for (const Layout right : {Layout::rows, Layout::columns}) {
@@ -184,7 +184,7 @@ TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits
       }
 }
 
-TEST_CASE("matmul: threads change no bit") {
+TEST_CASE("matmul: threads change no bit" * cpu_only) {
   for (const auto& [m, n, k] : {Sizes{128, 20, 500}, Sizes{20, 500, 128}, Sizes{130, 300, 90}}) {
     const Tensor a = rough({m, k}), b = rough({n, k}, DType::f32, 2).transpose();
     std::vector<std::vector<float>> results;
@@ -254,12 +254,12 @@ TEST_CASE("matmul: leading axes broadcast, merged into rows or batch or looped o
 }
 
 TEST_CASE("matmul: an `out` with gaps between its rows leaves the gaps alone") {
-  Tensor all = full({20, 50}, 7);
+  Tensor all = filled({20, 50}, 7);
   const Tensor out = all.slice(0, 1, 19).slice(1, 3, 40);  // rows that start nowhere round
   const Tensor a = rough({18, 30}), b = rough({30, 37}, DType::f32, 2);
   const std::uint64_t version = all.version();
   matmul(a, b, {}, {out, false});
-  CHECK(out.to_vector<float>() == matmul(a, b).to_vector<float>());
+  CHECK(on_cpu(out).to_vector<float>() == matmul(a, b).to_vector<float>());
   CHECK(all.version() == version + 1);
   double rest = 0;
   for (const double value : to_doubles(all.slice(1, 0, 3)))
@@ -274,24 +274,25 @@ TEST_CASE("matmul: no elements, no terms") {
   CHECK(matmul(rough({0, 3}), rough({3, 4})).shape() == Shape{0, 4});
   CHECK(matmul(rough({3, 3}), rough({3, 0})).shape() == Shape{3, 0});
   for (const DType dtype : {DType::f32, DType::f64}) {
-    const Tensor none = Tensor::empty({2, 0}, dtype), below = Tensor::empty({0, 4}, dtype);
+    const Tensor none = unwritten({2, 0}, dtype), below = unwritten({0, 4}, dtype);
     CHECK(to_doubles(matmul(none, below)) == std::vector<double>(8, 0.0));
     const Tensor start = rough({2, 4}, dtype);
     const std::vector<double> held = to_doubles(start);
     matmul(none, below, {}, {start, true});
     CHECK(to_doubles(start) == held);
   }
-  CHECK(matmul(Tensor::empty({1, 0}), Tensor::empty({0, 4}), {bias}).to_vector<float>() ==
+  CHECK(matmul(unwritten({1, 0}), unwritten({0, 4}), {bias}).to_vector<float>() ==
         bias.to_vector<float>());
 }
 
 TEST_CASE("matmul: denormals, infinities and NaN go through, and stay in their row and column") {
   const float tiny = std::numeric_limits<float>::denorm_min();
   const float infinity = std::numeric_limits<float>::infinity();
-  Tensor a = full({20, 40}, 0), b = full({40, 50}, 1);
-  a.data<float>()[0] = tiny;
-  a.data<float>()[40] = infinity;
-  a.data<float>()[80] = std::nanf("");
+  std::vector<float> values(20 * 40);
+  values[0] = tiny;
+  values[40] = infinity;
+  values[80] = std::nanf("");
+  const Tensor a = tensor({20, 40}, values), b = filled({40, 50}, 1);
   const std::vector<float> y = matmul(a, b).to_vector<float>();
   for (int j = 0; j < 50; ++j) {
     CHECK(y[j] == tiny);
@@ -303,7 +304,7 @@ TEST_CASE("matmul: denormals, infinities and NaN go through, and stay in their r
 
 TEST_CASE("matmul: meta allocates and logs the same and computes nothing") {
   const Tensor a = rough({30, 40}), b = rough({40, 70});
-  Allocator &real = allocator_of({}), &meta = allocator_of(Device::meta);
+  Allocator &real = allocator_of(device_under_test()), &meta = allocator_of(Device::meta);
   const Tensor meta_a = Tensor::empty({30, 40}, DType::f32, Device::meta);
   const Tensor meta_b = Tensor::empty({40, 70}, DType::f32, Device::meta);
   real.reset_peaks();
@@ -339,8 +340,9 @@ TEST_CASE("matmul: messages") {
   CHECK(message([&] {
           matmul(a, b, {}, {rough({4, 2})});
         }) ==
-        "matmul: the result is [2, 4] f32 on cpu, `out` is [4, 2] f32 on cpu. Give a tensor that "
-        "fits.");
+        fmt::format("matmul: the result is [2, 4] f32 on {0}, `out` is [4, 2] f32 on {0}. Give a "
+                    "tensor that fits.",
+                    device_under_test()));
   CHECK(message([&] {
           matmul(a, b, {}, {rough({4, 2}).transpose()});
         }) ==

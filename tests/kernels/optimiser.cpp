@@ -21,10 +21,10 @@ using Values = std::vector<double>;
 FlatState fresh(std::int64_t size, DType dtype) {
   FlatState state;
   state.values = rough({size}, dtype, 7);
-  state.gradients = zeros({size}, dtype);
-  state.first = zeros({size}, dtype);
-  state.second = zeros({size}, dtype);
-  state.count = zeros({1}, DType::i64);
+  state.gradients = filled({size}, 0, dtype);
+  state.first = filled({size}, 0, dtype);
+  state.second = filled({size}, 0, dtype);
+  state.count = filled({1}, 0, DType::i64);
   return state;
 }
 
@@ -55,14 +55,6 @@ struct Reference {
   }
 };
 
-double largest_difference(const Values& a, const Values& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    largest = std::max(largest, std::abs(a[i] - b[i]) / (1 + std::abs(b[i])));
-  return largest;
-}
-
 // Twenty updates with rough gradients, growing rates, clipping in some, segments, and an average.
 template <class Run, class Move>
 void follow_twenty(DType dtype, Run run, Move move) {
@@ -77,17 +69,17 @@ void follow_twenty(DType dtype, Run run, Move move) {
   reference.average = reference.x;
   for (std::uint32_t t = 1; t <= 20; ++t) {
     copy_into(state.gradients, rough({size}, dtype, 100 + t));
-    const Tensor step = make_step_state({.rate = 0.001f * static_cast<float>(t)});
+    const Tensor step = step_state({.rate = 0.001f * static_cast<float>(t)});
     const Clip clip{t % 3 == 0 ? 10.0f : t % 3 == 1 ? 1e6f : 0.0f};
-    guard(state.gradients, full({}, 1, dtype), step);
+    guard(state.gradients, filled({}, 1, dtype), step);
     run(clip, state, step);
     reference.update(state, read_step_state(step).rate, clip.norm,
                      [&](std::size_t i, double g) { return move(reference, i, g); });
   }
   const double bar = dtype == DType::f32 ? 3e-6 : 1e-7;  // the norm is kept in f32
   CHECK(state.count.item<std::int64_t>() == 20);
-  CHECK(largest_difference(to_doubles(state.values), reference.x) < bar);
-  CHECK(largest_difference(to_doubles(state.average), reference.average) < bar);
+  CHECK(largest_error(to_doubles(state.values), reference.x) < bar);
+  CHECK(largest_error(to_doubles(state.average), reference.average) < bar);
   CHECK(to_doubles(state.values)[30005] == to_doubles(rough({size}, dtype, 7))[30005]);
   CHECK(to_doubles(state.second)[30005] == 0);
 }
@@ -142,9 +134,9 @@ TEST_CASE("sgd: twenty updates agree with the formula, with momentum or without"
 
 TEST_CASE("adam: the first step is the rate in the gradient's direction") {
   FlatState state = fresh(3, DType::f32);
-  copy_into(state.values, zeros({3}));
-  copy_into(state.gradients, Tensor::of({3}, std::vector<float>{1e-3f, -5, 0}));
-  adam({}, {}, state, make_step_state({.rate = 0.1f}));
+  copy_into(state.values, filled({3}, 0));
+  copy_into(state.gradients, tensor({3}, std::vector<float>{1e-3f, -5, 0}));
+  adam({}, {}, state, step_state({.rate = 0.1f}));
   const Values x = to_doubles(state.values);
   CHECK(x[0] == doctest::Approx(-0.1).epsilon(1e-4));
   CHECK(x[1] == doctest::Approx(0.1).epsilon(1e-6));
@@ -157,8 +149,8 @@ TEST_CASE("guard: writes loss and norm, and raises the flag for anything not fin
     Tensor gradient = rough({size}, dtype);
     const Values g = to_doubles(gradient);
     const double norm = std::sqrt(std::inner_product(g.begin(), g.end(), g.begin(), 0.0));
-    const Tensor step = make_step_state({.seed = 5, .update = 6, .rate = 0.5f});
-    guard(gradient, full({1}, 2.5, dtype), step);
+    const Tensor step = step_state({.seed = 5, .update = 6, .rate = 0.5f});
+    guard(gradient, filled({1}, 2.5, dtype), step);
     const StepState state = read_step_state(step);
     CHECK(state.loss == 2.5f);
     CHECK(state.gradient_norm == doctest::Approx(norm).epsilon(1e-7));
@@ -173,36 +165,36 @@ TEST_CASE("guard: writes loss and norm, and raises the flag for anything not fin
       for (const std::int64_t at : {std::int64_t{0}, std::int64_t{70001}, size - 1}) {
         const Tensor one = gradient.slice(0, at, at + 1);
         fill(one, bad);
-        const Tensor flagged = make_step_state({});
-        guard(gradient, zeros({}), flagged);
+        const Tensor flagged = step_state({});
+        guard(gradient, filled({}, 0), flagged);
         CHECK(read_step_state(flagged).non_finite != 0);
         fill(one, g[static_cast<std::size_t>(at)]);
       }
-      const Tensor flagged = make_step_state({});
-      guard(gradient, full({}, bad), flagged);
+      const Tensor flagged = step_state({});
+      guard(gradient, filled({}, bad), flagged);
       CHECK(read_step_state(flagged).non_finite != 0);
-      guard(gradient, zeros({}), flagged);
+      guard(gradient, filled({}, 0), flagged);
       CHECK(read_step_state(flagged).non_finite != 0);  // never lowered
     }
   }
 }
 
 TEST_CASE("guard: large finite gradients raise no flag") {
-  const Tensor step = make_step_state({});
-  guard(full({1000}, 3e38), full({}, 3e38), step);
+  const Tensor step = step_state({});
+  guard(filled({1000}, 3e38), filled({}, 3e38), step);
   CHECK(read_step_state(step).non_finite == 0);
-  guard(full({1000}, 1e300, DType::f64), zeros({}), step);
+  guard(filled({1000}, 1e300, DType::f64), filled({}, 0), step);
   CHECK(read_step_state(step).non_finite == 0);
 }
 
 TEST_CASE("optimisers: under the flag nothing is written") {
   FlatState state = fresh(100, DType::f32);
-  state.average = zeros({100});
+  state.average = filled({100}, 0);
   state.average_decay = 0.9f;
   fill(state.gradients, std::numeric_limits<double>::quiet_NaN());
   const auto values = state.values.to_vector<float>();
-  const Tensor step = make_step_state({.rate = 0.1f});
-  guard(state.gradients, zeros({}), step);
+  const Tensor step = step_state({.rate = 0.1f});
+  guard(state.gradients, filled({}, 0), step);
   adam({}, {1}, state, step);
   rms_prop({}, {}, state, step);
   sgd({0.9f}, {}, state, step);
@@ -212,13 +204,13 @@ TEST_CASE("optimisers: under the flag nothing is written") {
   CHECK(state.count.item<std::int64_t>() == 0);
 }
 
-TEST_CASE("optimisers: threads and instruction sets change no bit") {
+TEST_CASE("optimisers: threads and instruction sets change no bit" * cpu_only) {
   const std::int64_t size = 70001;
   const auto after = [&] {
     FlatState state = fresh(size, DType::f32);
     copy_into(state.gradients, rough({size}));
-    const Tensor step = make_step_state({.rate = 0.1f});
-    guard(state.gradients, zeros({}), step);
+    const Tensor step = step_state({.rate = 0.1f});
+    guard(state.gradients, filled({}, 0), step);
     adam({}, {1}, state, step);
     auto values = state.values.to_vector<float>();
     values.push_back(read_step_state(step).gradient_norm);
@@ -232,7 +224,7 @@ TEST_CASE("optimisers: threads and instruction sets change no bit") {
     FlatState state = fresh(count, dtype_of<T>);
     copy_into(state.gradients, rough({count}, dtype_of<T>));
     fill(state.second, 0.3);
-    state.average = zeros({count}, dtype_of<T>);
+    state.average = filled({count}, 0, dtype_of<T>);
     (loops.*loop)({count, state.values.data<T>(), state.gradients.data<T>(), state.first.data<T>(),
                    state.second.data<T>(), state.average.data<T>(), T(0.7), T(0.1), T(0.01), T(0.9),
                    T(0.1), T(0.99), T(0.01), T(3), T(1e-8), T(0.3)});
@@ -268,8 +260,9 @@ TEST_CASE("optimisers: on meta nothing is touched") {
 }
 
 TEST_CASE("optimisers: errors say what does not fit") {
+  const std::string here = device_under_test().name();
   FlatState state = fresh(4, DType::f32);
-  const Tensor step = make_step_state({});
+  const Tensor step = step_state({});
   const auto broken = [&](auto change) {
     FlatState other = state;
     change(other);
@@ -277,14 +270,14 @@ TEST_CASE("optimisers: errors say what does not fit") {
   };
   CHECK(broken([](FlatState& s) { s.second = {}; }) ==
         "adam: there is no tensor of second moments. Give one like the values.");
-  CHECK(broken([](FlatState& s) { s.first = zeros({3}); }) ==
-        "adam: the first moments do not match the values: [3] f32 on cpu beside [4] f32 on cpu. "
-        "Make them contiguous and alike.");
+  CHECK(broken([](FlatState& s) { s.first = filled({3}, 0); }) ==
+        "adam: the first moments do not match the values: [3] f32 on " + here +
+            " beside [4] f32 on " + here + ". Make them contiguous and alike.");
   CHECK(broken([](FlatState& s) {
-          s.values = zeros({2, 2});
+          s.values = filled({2, 2}, 0);
         }) == "adam: the values are not one flat contiguous tensor of f32 or f64.");
-  CHECK(broken([](FlatState& s) { s.count = zeros({1}); }) ==
-        "adam: the count is not one i64 on cpu. Begin with 0.");
+  CHECK(broken([](FlatState& s) { s.count = filled({1}, 0); }) ==
+        "adam: the count is not one i64 on " + here + ". Begin with 0.");
   CHECK(broken([](FlatState& s) {
           s.segments = {{0, 2}, {3, 4}};
         }) ==
@@ -293,10 +286,10 @@ TEST_CASE("optimisers: errors say what does not fit") {
   CHECK(broken([](FlatState& s) {
           s.segments = {{0, 3}};
         }) == "adam: the segments end at 3, the values at 4. Cover them all.");
-  CHECK(message([&] { sgd({}, {}, state, zeros({3}, DType::u8)); }) ==
-        "sgd: there is no step state on cpu. Use make_step_state().");
-  CHECK(message([&] { guard(state.gradients, zeros({2}), step); }) ==
-        "guard: the loss is not one floating-point number on cpu. Reduce it to one.");
-  CHECK(message([&] { guard(zeros({2}, DType::bf16), zeros({}), step); }) ==
+  CHECK(message([&] { sgd({}, {}, state, filled({3}, 0, DType::u8)); }) ==
+        "sgd: there is no step state on " + here + ". Use make_step_state().");
+  CHECK(message([&] { guard(state.gradients, filled({2}, 0), step); }) ==
+        "guard: the loss is not one floating-point number on " + here + ". Reduce it to one.");
+  CHECK(message([&] { guard(filled({2}, 0, DType::bf16), filled({}, 0), step); }) ==
         "guard: the gradient is not one flat contiguous tensor of f32 or f64.");
 }

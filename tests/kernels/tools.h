@@ -1,13 +1,87 @@
-// What the tests of the kernels share: an error's message, a number of threads, and values that do
-// not add exactly.
+// What the tests of the kernels share: the device under test and tensors on it, an error's message,
+// a number of threads.
 #pragma once
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "kernels/copy.h"
+#include "kernels/gpu.h"
 #include "kernels/parallel.h"
+#include "tensor/random.h"
 
 namespace likely::kernels {
+
+// LIKELY_TEST_DEVICE says where the tests of this process compute: on `cpu` where it is unset, on
+// `cuda` as open_cuda() opens it. The same cases run on each.
+inline bool on_cuda() {
+  const char* name = std::getenv("LIKELY_TEST_DEVICE");
+  require(!name || name == std::string("cpu") || name == std::string("cuda"),
+          "LIKELY_TEST_DEVICE: \"{}\" is not tested. There are cpu and cuda.", name ? name : "");
+  return name && name == std::string("cuda");
+}
+inline Device device_under_test() {
+  static const Device device = [] {
+    if (!on_cuda())
+      return Device{};
+    open_cuda();
+    meta_stands_for(Device::cuda);
+    return Device(Device::cuda);
+  }();
+  return device;
+}
+
+// For a case whose promise is the CPU's own: its reduction tree, threads, instruction sets.
+inline const doctest::skip cpu_only(on_cuda());
+
+// Tensors on the device under test.
+template <class T>
+Tensor tensor(const Shape& shape, const std::vector<T>& values) {
+  return Tensor::of(shape, values, device_under_test());
+}
+template <class T>
+Tensor scalar(T value) {
+  return Tensor::scalar(value, device_under_test());
+}
+inline Tensor filled(const Shape& shape, double value, DType dtype = DType::f32) {
+  return full(shape, value, dtype, device_under_test());
+}
+inline Tensor unwritten(const Shape& shape, DType dtype = DType::f32) {
+  return Tensor::empty(shape, dtype, device_under_test());
+}
+inline Tensor step_state(const StepState& state) {
+  return make_step_state(state, device_under_test());
+}
+
+// Values that do not add exactly: of a congruential generator, in (-0.7, 1.3).
+inline Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {
+  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
+  for (double& value : values) {
+    seed = seed * 1664525u + 1013904223u;
+    value = (seed >> 8) * 0x1p-23 - 0.7;
+  }
+  return cast(Tensor::of(shape, values), dtype).to(device_under_test());
+}
+
+// The same view of the same numbers on the CPU, read without a kernel.
+inline Tensor on_cpu(const Tensor& x) {
+  const auto elements = static_cast<std::int64_t>(x.storage()->bytes() / size_of(x.dtype()));
+  return x.view({elements}, {1}, 0).to(Device::cpu).view(x.shape(), x.strides(), x.offset());
+}
+
+// max |y - expected| / (1 + |expected|)
+inline double largest_error(const std::vector<double>& y, const std::vector<double>& expected) {
+  require(y.size() == expected.size(), "test: {} values where {} are expected.", y.size(),
+          expected.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < y.size(); ++i)
+    largest = std::max(largest, std::abs(y[i] - expected[i]) / (1 + std::abs(expected[i])));
+  return largest;
+}
 
 template <class F>
 std::string message(F f) {
@@ -37,16 +111,6 @@ auto on_threads(int count, F f) {
   const auto result = f();
   set_threads(before);
   return result;
-}
-
-// Of a congruential generator, in (-0.7, 1.3).
-inline Tensor rough(const Shape& shape, DType dtype = DType::f32, std::uint32_t seed = 1) {
-  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  for (double& value : values) {
-    seed = seed * 1664525u + 1013904223u;
-    value = (seed >> 8) * 0x1p-23 - 0.7;
-  }
-  return cast(Tensor::of(shape, values), dtype);
 }
 
 }  // namespace likely::kernels
