@@ -16,6 +16,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "bench/median.h"
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
@@ -32,12 +33,6 @@ using Json = nlohmann::ordered_json;
 using Work = std::function<void()>;
 
 namespace {
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 double seconds_of(const Work& work, int repeats) {
   const auto start = std::chrono::steady_clock::now();
@@ -87,25 +82,25 @@ Timing time(const Work& work, const std::function<void(Source)>& choose, int rou
 
 // ---- What the machine can do at most
 
-// Twelve independent chains of multiply-adds in registers, on zeros: operations a second.
-double fma_rate() {
+// Twelve independent chains of multiply-adds in registers of one kind, on zeros, `left` times.
+#define LIKELY_CHAINS(registers, left)                                                            \
+  asm volatile(                                                                                   \
+      "vzeroall\n1:\n"                                                                            \
+      ".irp r, 4,5,6,7,8,9,10,11,12,13,14,15\n vfmadd231ps %%" registers "0, %%" registers        \
+      "1, %%" registers                                                                           \
+      "\\r\n .endr\n"                                                                             \
+      "dec %0\n jnz 1b\n vzeroall"                                                                \
+      : "+r"(left)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+
+double fma_rate() {  // operations a second
   constexpr std::int64_t steps = 20000;
   std::int64_t left = steps;
   const auto start = std::chrono::steady_clock::now();
   if (isa() == Isa::v4)
-    asm volatile(
-        "vzeroall\n1:\n"
-        ".irp r, 4,5,6,7,8,9,10,11,12,13,14,15\n vfmadd231ps %%zmm0, %%zmm1, %%zmm\\r\n .endr\n"
-        "dec %0\n jnz 1b\n vzeroall"
-        : "+r"(left)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-          "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    LIKELY_CHAINS("zmm", left);
   else
-    asm volatile(
-        "vzeroall\n1:\n"
-        ".irp r, 4,5,6,7,8,9,10,11,12,13,14,15\n vfmadd231ps %%ymm0, %%ymm1, %%ymm\\r\n .endr\n"
-        "dec %0\n jnz 1b\n vzeroall"
-        : "+r"(left)::"cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-          "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    LIKELY_CHAINS("ymm", left);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   return 2.0 * 12 * steps * (isa() == Isa::v4 ? 16 : 8) / took.count();
 }

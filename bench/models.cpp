@@ -17,6 +17,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "bench/median.h"
 #include "kernels/copy.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
@@ -26,12 +27,6 @@ using namespace likely;
 using Json = nlohmann::json;
 
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
 
 // The k-th smallest value with P(median < it) ≤ 5 %: exact for any distribution (sign test); -inf
 // for too few.

@@ -1,4 +1,4 @@
-// Files for tests: a temporary folder, IDX bytes, gzip.
+// Files for tests: a temporary folder, IDX bytes, gzip; and rows of a data set.
 #pragma once
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -7,12 +7,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <string>
 #include <vector>
 
 #include "tensor/error.h"
 
 using Bytes = std::vector<std::uint8_t>;
+
+inline std::vector<std::int64_t> rows_up_to(std::int64_t n) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(n));
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
 
 class TemporaryFolder {
  public:

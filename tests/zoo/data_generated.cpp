@@ -2,20 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "kernels/parallel.h"
+#include "tests/zoo/data_files.h"
 #include "zoo/data/generated.h"
 
 using namespace likely;
 
 namespace {
-
-std::vector<std::int64_t> rows_up_to(std::int64_t n) {
-  std::vector<std::int64_t> rows(n);
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
 
 Draw draw_of(std::uint64_t seed, std::uint64_t update) {
   return {make_step_state({.seed = seed, .update = update}), purpose_hash("test/data")};

@@ -12,12 +12,6 @@ using namespace likely;
 
 namespace {
 
-std::vector<std::int64_t> rows_up_to(std::int64_t n) {
-  std::vector<std::int64_t> rows(n);
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 Draw draw_of(std::uint64_t update) {
   return {make_step_state({.seed = 1, .update = update}), purpose_hash("test/data")};
 }
