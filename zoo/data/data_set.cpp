@@ -37,9 +37,9 @@ Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Dr
   for (const std::int64_t row : rows)
     require(row >= 0 && row < size(split), "data: {} has no row {} in its {} split of {} images.",
             name_, row, name_of(split), size(split));
-  Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
-  if (result.is_meta())
-    return result;
+  if (device_.kind == Device::meta)
+    return Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
+  const Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>);
   require(split != Split::train || draw.state.defined(),
           "data: training images of {} need a draw. Pass one of this update.", name_);
   ImageWords words{{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
@@ -61,7 +61,7 @@ Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Dr
 }
 
 Tensor DataSet::batch(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
-  return gather<float>(split, rows, draw);
+  return gather<float>(split, rows, draw).to(device_);
 }
 
 Tensor DataSet::bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {

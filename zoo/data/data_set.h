@@ -44,8 +44,9 @@ class DataSet {
   // The images `rows` of a split, [n, height, width, channels], each value 0 or 1. What is random
   // about a training image comes from `draw`; validation and test images are fixed, whatever it is.
   Tensor batch(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;
-  Tensor bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;  // u8
-  virtual Tensor labels(Split split) const;  // u8 [size]; undefined where the set has none
+  Tensor bytes(Split split, std::span<const std::int64_t> rows,
+               const Draw& draw = {}) const;  // u8, on the host
+  virtual Tensor labels(Split split) const;   // u8 [size]; undefined where the set has none
 
   // What is known of the distribution that the images come from; a set from files knows nothing.
   virtual std::optional<double> entropy() const;                     // nats an image

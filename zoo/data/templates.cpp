@@ -84,14 +84,15 @@ void TemplateMixture::for_each_image(const Tensor& images, const F& f) const {
       images.numel() == n * size && (bytes || images.dtype() == DType::f32) && images.contiguous(),
       "templates: {} of type {} are no contiguous f32 or u8 images of shape {}.", images.shape(),
       images.dtype(), image_);
+  const Tensor here = images.to(Device::cpu);
   kernels::parallel_for(n, 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint64_t> bits(words_);
     for (std::int64_t i = begin; i < end; ++i) {
       std::fill(bits.begin(), bits.end(), 0);
       if (bytes)
-        pack(images.data<std::uint8_t>() + i * size, size, bits.data());
+        pack(here.data<std::uint8_t>() + i * size, size, bits.data());
       else
-        pack(images.data<float>() + i * size, size, bits.data());
+        pack(here.data<float>() + i * size, size, bits.data());
       f(i, bits.data());
     }
   });

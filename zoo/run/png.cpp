@@ -101,7 +101,8 @@ Tensor to_bytes(const Tensor& images) {
           "png: {} of type {} are not contiguous f32 images. Convert them first.", images.shape(),
           images.dtype());
   Tensor result = Tensor::empty(images.shape(), DType::u8);
-  const float* const from = images.data<float>();
+  const Tensor here = images.to(Device::cpu);
+  const float* const from = here.data<float>();
   std::transform(from, from + images.numel(), result.data<std::uint8_t>(), [](float value) {
     const float inside = value > 0 ? std::min(value, 1.0f) : 0;  // NaN becomes 0
     return static_cast<std::uint8_t>(std::lround(255 * inside));
