@@ -14,9 +14,12 @@ struct Emulation {
   enum class Copies { early, late };              // cp.async lands at once, or at its wait
   Order order = Order::forward;
   Copies copies = Copies::late;
-  std::uint64_t seed = 1;            // of random orders
-  std::string profile = "a100";      // limits of "rtx40", "a100" or "h100"
-  std::uint64_t bank_conflicts = 0;  // counted in 16-byte accesses of shared memory and ldmatrix
+  std::uint64_t seed = 1;              // of random orders
+  std::string profile = "a100";        // limits of "rtx40", "a100" or "h100"
+  bool counts_bank_conflicts = false;  // it is slow
+  // Times that a 16-byte access to shared memory (of eight lanes) or ldmatrix took again, because
+  // two of its addresses lie in the same banks.
+  std::uint64_t bank_conflicts = 0;
 };
 // From LIKELY_EMULATE, where that is set: words as in "reverse early h100" or "random=7 late".
 Emulation& emulation();

@@ -1,7 +1,7 @@
 // What the engine and the instructions share of the block that runs.
 #pragma once
 #include <cstddef>
-#include <cstdint>
+#include <span>
 
 namespace likely::kernels::emulate {
 
@@ -9,5 +9,10 @@ namespace likely::kernels::emulate {
 void begin_launch(std::size_t bytes);
 void begin_block();             // shared memory full of 0xff, which is NaN
 void begin_thread(int thread);  // no copies under way
+
+// Sixteen-byte accesses of eight lanes go to shared memory together; more than once where they want
+// different words of one bank.
+void count_conflicts(std::span<const void* const> addresses);
+void begin_counting();  // a block's accesses
 
 }  // namespace likely::kernels::emulate

@@ -70,6 +70,7 @@ class Engine {
   };
 
   void run_block();
+  static void enter();
   void work();
   void start(int thread);
   void end(int thread);
@@ -105,6 +106,8 @@ class Engine {
 };
 
 Engine engine;
+
+LIKELY_SWITCHES void Engine::enter() { engine.work(); }
 
 std::string text(Site site) { return fmt::format("{}:{}", site.file_name(), site.line()); }
 
@@ -189,6 +192,8 @@ LIKELY_SWITCHES void Engine::start(int number) {
     call(arguments);
   } catch (const std::exception& error) {
     blame(number, error.what());
+  } catch (...) {
+    blame(number, "it threw what is no exception");
   }
   before(goes);
   go_on_as(fiber_);
@@ -232,7 +237,7 @@ Stack* Engine::resume() {
 
 Stack* Engine::idle_stack() {
   if (idle_.empty()) {
-    stacks_.emplace_back(static_cast<int>(stacks_.size())).restart([] { engine.work(); });
+    stacks_.emplace_back(static_cast<int>(stacks_.size())).restart(enter);
     return &stacks_.back();
   }
   Stack* const stack = idle_.back();
@@ -355,17 +360,21 @@ std::string Engine::who_waits() const {
 }
 
 // After a fault: what lies on the stacks is forgotten.
-void Engine::abandon() {
+LIKELY_SWITCHES void Engine::abandon() {
   ready_count_ = 0;
   idle_.clear();
   for (Stack& stack : stacks_) {
-    stack.restart([] { engine.work(); });
+    stack.restart(enter);
     idle_.push_back(&stack);
   }
-  for (Thread& thread : threads_)
+  for (; fibers_ > 0; --fibers_) {
+    Thread& thread = threads_[fibers_ - 1];
     thread.what = nullptr;
-  for (; fibers_ > 0; --fibers_)
-    destroy(threads_[fibers_ - 1].fiber);
+    go_on_as(thread.fiber);
+    before(&done_[block_ % 2]);
+    go_on_as(fiber_);
+    destroy(thread.fiber);
+  }
 }
 
 }  // namespace

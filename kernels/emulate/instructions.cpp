@@ -41,7 +41,6 @@ void land(const Copy& copy) {
 }  // namespace
 
 SharedMemory block_memory{memory, 0};
-bool counts_bank_conflicts = false;
 
 void begin_launch(std::size_t bytes) {
   block_memory.size = bytes;
@@ -50,7 +49,10 @@ void begin_launch(std::size_t bytes) {
   early = emulation().copies == Emulation::Copies::early;
 }
 
-void begin_block() { std::memset(memory, 0xff, block_memory.size); }
+void begin_block() {
+  std::memset(memory, 0xff, block_memory.size);
+  begin_counting();
+}
 
 void begin_thread(int thread) {
   copies[thread].begun.clear();
@@ -101,9 +103,10 @@ void ldmatrix_x4(std::uint32_t (&r)[4], const void* row, bool transposed, Site s
     fault(site, "ldmatrix: {} is not in the block's shared memory", row);
   struct Lane {
     std::uint16_t row[8];
+    const void* address;
     std::uint32_t* r;
     bool transposed;
-  } mine{{}, r, transposed};
+  } mine{{}, row, r, transposed};
   std::memcpy(mine.row, row, 16);
   meet(
       ~0u, transposed ? "ldmatrix.trans" : "ldmatrix", &mine,
@@ -111,6 +114,11 @@ void ldmatrix_x4(std::uint32_t (&r)[4], const void* row, bool transposed, Site s
         const auto element = [&](int matrix, int row, int column) -> std::uint32_t {
           return static_cast<Lane*>(lanes.of[matrix * 8 + row])->row[column];
         };
+        const void* addresses[32];
+        for (int l = 0; l < 32; ++l)
+          addresses[l] = static_cast<Lane*>(lanes.of[l])->address;
+        for (int i = 0; i < 4; ++i)
+          count_conflicts({addresses + 8 * i, 8});
         for (int l = 0; l < 32; ++l) {
           const auto& lane = *static_cast<Lane*>(lanes.of[l]);
           for (int i = 0; i < 4; ++i) {

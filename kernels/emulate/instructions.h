@@ -21,7 +21,7 @@ LIKELY_EMULATE_HIDDEN extern SharedMemory block_memory;
 
 [[noreturn]] void too_little_shared_memory(std::size_t bytes, Site site);
 [[noreturn]] void misaligned(const char* what, const void* address, Site site);
-void count_bank_conflicts(const void* address, Site site);
+void count_access(const void* address, Site site);
 LIKELY_EMULATE_HIDDEN extern bool counts_bank_conflicts;
 
 inline void* shared_memory(std::size_t bytes, Site site) {
@@ -34,7 +34,7 @@ inline void access16(const void* address, Site site) {
   if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) [[unlikely]]
     misaligned("16 bytes at once", address, site);
   if (counts_bank_conflicts && block_memory.contains(address))
-    count_bank_conflicts(address, site);
+    count_access(address, site);
 }
 
 void cp_async16(void* to, const void* from, bool valid, Site site);
