@@ -1,6 +1,8 @@
 // A launch: a kernel with its parameters, as they are copied to the device and kept in a graph.
 #pragma once
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <string>
 #include <tuple>
 
@@ -33,6 +35,11 @@ cudaError_t launch(std::string name, void (*kernel)(Parameters...), dim3 blocks,
     std::tuple<Parameters...> values;
     void (*kernel)(Parameters...);
   };
+  // Zeros between the arguments and within them, where the host's padding was: what looks like a
+  // pointer is one.
+  auto* const call =
+      new (std::calloc(1, sizeof(Call))) Call{std::tuple<Parameters...>(arguments...), kernel};
+  std::apply([](auto&... each) { (__builtin_clear_padding(&each), ...); }, call->values);
   return enqueue({.name = std::move(name),
                   .blocks = blocks,
                   .threads = threads,
@@ -43,8 +50,7 @@ cudaError_t launch(std::string name, void (*kernel)(Parameters...), dim3 blocks,
                         const auto& call = *static_cast<const Call*>(of);
                         std::apply(call.kernel, call.values);
                       },
-                  .arguments = std::make_shared<const Call>(
-                      Call{std::tuple<Parameters...>(arguments...), kernel}),
+                  .arguments = std::shared_ptr<const void>(call, std::free),
                   .argument_bytes = sizeof(std::tuple<Parameters...>)},
                  stream);
 }
