@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "kernels/optimiser_formulas.h"
+
 namespace likely::kernels {
 namespace {
 
@@ -39,19 +41,23 @@ void check_segments(const char* operation, std::vector<Segment>& segments, std::
           operation, covered, size);
 }
 
-enum class Moments { none, first, second, both };
+struct Moments {
+  bool first, second;
+};
+template <class Step>
+constexpr Moments moments_of{Step::first, Step::second};
 
-// Checks, logs the launch, and tells whether there is something to fill.
-bool prepare(const char* operation, FlatState& state, const Tensor& step, Moments moments) {
+// Checks and logs the launch.
+void prepare(const char* operation, FlatState& state, const Tensor& step, Moments moments) {
   const Tensor& values = state.values;
   require(values.defined() && values.rank() == 1 && values.contiguous() &&
               (values.dtype() == DType::f32 || values.dtype() == DType::f64),
           "{}: the values are not one flat contiguous tensor of f32 or f64.", operation);
   check_flat(operation, "gradients", state.gradients, values);
   std::vector<Tensor*> written{&state.values, &state.count};
-  if (moments == Moments::first || moments == Moments::both)
+  if (moments.first)
     written.push_back(&state.first);
-  if (moments == Moments::second || moments == Moments::both)
+  if (moments.second)
     written.push_back(&state.second);
   if (state.average.defined())
     written.push_back(&state.average);
@@ -74,7 +80,15 @@ bool prepare(const char* operation, FlatState& state, const Tensor& step, Moment
     tensor->storage()->written();
   }
   launched({operation, 0, bytes});
-  return !values.is_meta();
+}
+
+void pass(const char* operation, Method method, Moments moments, PassSettings settings,
+          const Clip& clip, FlatState& state, const Tensor& step) {
+  prepare(operation, state, step, moments);
+  settings.clip = clip.norm;
+  settings.average_decay = state.average_decay;
+  if (!step.is_meta())
+    optimiser_family().serving(step.device()).pass(method, settings, state, step);
 }
 
 }  // namespace
@@ -95,23 +109,30 @@ void guard(const Tensor& gradient, const Tensor& loss, Tensor state) {
   check_state("guard", state, gradient.device());
   launched({"guard", 0, static_cast<double>(gradient.bytes())});
   state.storage()->written();
+  const OptimiserBackend& backend = optimiser_family().serving(gradient.device());
+  const auto bytes = static_cast<std::int64_t>(backend.guard_workspace(gradient));
+  const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, gradient.device()) : Tensor();
   if (!state.is_meta())
-    optimiser_family().serving(gradient.device()).guard(gradient, loss, state);
+    backend.guard(gradient, loss, state, bytes ? workspace.raw() : nullptr);
 }
 
 void adam(const Adam& how, const Clip& clip, FlatState state, const Tensor& step) {
-  if (prepare("adam", state, step, Moments::both))
-    optimiser_family().serving(step.device()).adam(how, clip, state, step);
+  pass("adam", Method::adam, moments_of<AdamStep>,
+       {.beta1 = how.beta1, .beta2 = how.beta2, .epsilon = how.epsilon, .corrects = true}, clip,
+       state, step);
 }
 
 void rms_prop(const RmsProp& how, const Clip& clip, FlatState state, const Tensor& step) {
-  if (prepare("rms_prop", state, step, Moments::second))
-    optimiser_family().serving(step.device()).rms_prop(how, clip, state, step);
+  pass("rms_prop", Method::rms_prop, moments_of<RmsPropStep>,
+       {.beta2 = how.decay, .epsilon = how.epsilon}, clip, state, step);
 }
 
 void sgd(const Sgd& how, const Clip& clip, FlatState state, const Tensor& step) {
-  if (prepare("sgd", state, step, how.momentum != 0 ? Moments::first : Moments::none))
-    optimiser_family().serving(step.device()).sgd(how, clip, state, step);
+  if (how.momentum != 0)
+    pass("sgd", Method::momentum, moments_of<MomentumStep>, {.beta1 = how.momentum}, clip, state,
+         step);
+  else
+    pass("sgd", Method::sgd, moments_of<SgdStep>, {}, clip, state, step);
 }
 
 }  // namespace likely::kernels

@@ -53,12 +53,17 @@ struct Sgd {
 };
 void sgd(const Sgd& how, const Clip& clip, FlatState state, const Tensor& step);
 
+// What a backend sees of a method: its element's step, and the numbers of a pass
+// (optimiser_formulas.h), of which a segment's own rate and decay are still to be set.
+enum class Method { adam, rms_prop, sgd, momentum };
+struct PassSettings;
+
 struct OptimiserBackend {
   const char* name;
-  void (*guard)(const Tensor& gradient, const Tensor& loss, Tensor& state);
-  void (*adam)(const Adam&, const Clip&, FlatState&, const Tensor& step);
-  void (*rms_prop)(const RmsProp&, const Clip&, FlatState&, const Tensor& step);
-  void (*sgd)(const Sgd&, const Clip&, FlatState&, const Tensor& step);
+  std::size_t (*guard_workspace)(const Tensor& gradient);  // bytes
+  void (*guard)(const Tensor& gradient, const Tensor& loss, Tensor& state, void* workspace);
+  void (*pass)(Method method, const PassSettings& settings, const FlatState& state,
+               const Tensor& step);
 };
 Family<OptimiserBackend>& optimiser_family();
 

@@ -110,6 +110,21 @@ Tensor into_given(const char* operation, const Shape& shape, DType dtype, Device
   return into.out;
 }
 
+// Fills `out`, where there is something to fill. On meta there is only the workspace.
+void run(const char* operation, ReduceProblem problem, const Tensor& x, const Tensor& out) {
+  launched({operation, 0, static_cast<double>(x.bytes() + (problem.add ? 2 : 1) * out.bytes())});
+  if (out.numel() == 0)
+    return;
+  const ReduceBackend& backend = reduce_family().serving(out.device());
+  const auto bytes = static_cast<std::int64_t>(backend.workspace(problem));
+  const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, out.device()) : Tensor();
+  if (out.is_meta())
+    return;
+  problem.x = x.raw();
+  problem.out = out.raw();
+  backend.fill(problem, bytes ? workspace.raw() : nullptr);
+}
+
 }  // namespace
 
 Family<ReduceBackend>& reduce_family() {
@@ -131,13 +146,9 @@ Tensor reduce(Reduction how, const Tensor& x, const std::vector<int>& axes, Keep
   const Seen seen = see(x, reduced);
   return into_given(
       operation, shape, x.dtype(), x.device(), into, [&](const Tensor& out, bool add) {
-        launched({operation, 0, static_cast<double>(x.bytes() + (add ? 2 : 1) * out.bytes())});
-        if (out.is_meta() || out.numel() == 0)
-          return;
-        reduce_family()
-            .serving(x.device())
-            .reduce({how, x.dtype(), seen.outer, seen.reduced, seen.inner, seen.x.raw(), out.raw(),
-                     add});
+        run(operation,
+            {how, false, x.dtype(), seen.outer, seen.reduced, seen.inner, nullptr, nullptr, add},
+            seen.x, out);
       });
 }
 
@@ -177,12 +188,10 @@ Tensor argmax(const Tensor& x, int axis) {
   require(x.size(at) > 0 || out.numel() == 0,
           "argmax: there is no largest of no elements: the shape is {}.", x.shape());
   const Seen seen = see(x, 1u << at);
-  launched({"argmax", 0, static_cast<double>(x.bytes() + out.bytes())});
-  if (!out.is_meta() && out.numel() > 0)
-    reduce_family()
-        .serving(x.device())
-        .argmax({Reduction::max, x.dtype(), seen.outer, seen.reduced, seen.inner, seen.x.raw(),
-                 out.raw(), false});
+  run("argmax",
+      {Reduction::max, true, x.dtype(), seen.outer, seen.reduced, seen.inner, nullptr, nullptr,
+       false},
+      seen.x, out);
   return out;
 }
 

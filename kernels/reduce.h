@@ -25,6 +25,7 @@ Tensor argmax(const Tensor& x, int axis);
 // What a backend fills: x seen as [outer, reduced, inner], contiguous.
 struct ReduceProblem {
   Reduction how;
+  bool position;  // argmax: where the largest is, as i64
   DType dtype;
   std::int64_t outer, reduced, inner;
   const void* x;
@@ -33,8 +34,8 @@ struct ReduceProblem {
 };
 struct ReduceBackend {
   const char* name;
-  void (*reduce)(const ReduceProblem& problem);
-  void (*argmax)(const ReduceProblem& problem);  // out is i64
+  std::size_t (*workspace)(const ReduceProblem& problem);  // bytes; pointers may be null here
+  void (*fill)(const ReduceProblem& problem, void* workspace);
 };
 Family<ReduceBackend>& reduce_family();
 

@@ -54,7 +54,7 @@ void guard_typed(const Tensor& gradient, StepState& state) {
     state.non_finite = 1;
 }
 
-void guard(const Tensor& gradient, const Tensor& loss, Tensor& step) {
+void guard(const Tensor& gradient, const Tensor& loss, Tensor& step, void*) {
   StepState state = read(step);
   const double value = loss.item<double>();
   state.loss = static_cast<float>(value);
@@ -65,97 +65,59 @@ void guard(const Tensor& gradient, const Tensor& loss, Tensor& step) {
   std::memcpy(step.raw(), &state, sizeof state);
 }
 
-// What one pass does to each segment. Numbers are worked out in f64.
-struct Pass {
-  const Clip& clip;
-  FlatState& state;
-  const StepState now;
-  const std::int64_t count;  // this update among them
-  double beta1 = 0, beta2 = 0, epsilon = 0;
-  bool corrects = false;  // the bias of the moments, as Adam does
+std::size_t no_workspace(const Tensor&) { return 0; }
 
-  Pass(const Clip& clip, FlatState& state, const Tensor& step)
-      : clip(clip), state(state), now(read(step)), count(*state.count.data<std::int64_t>() + 1) {}
-
-  template <class T>
-  OptimiserRange<T> range(std::int64_t begin, std::int64_t end, const Segment& segment) const {
-    const auto at = [begin](const Tensor& x) {
-      return x.defined() ? x.data<T>() + begin : nullptr;
-    };
-    const double t = static_cast<double>(count), rate = double{now.rate} * segment.rate;
-    const double norm = now.gradient_norm;
-    OptimiserRange<T> range{};
-    range.count = end - begin;
-    range.values = at(state.values);
-    range.gradients = at(state.gradients);
-    range.first = at(state.first);
-    range.second = at(state.second);
-    range.average = at(state.average);
-    range.scale = static_cast<T>(clip.norm > 0 && norm > clip.norm ? clip.norm / norm : 1);
-    range.rate = static_cast<T>(corrects ? rate / (1 - std::pow(beta1, t)) : rate);
-    range.decay = static_cast<T>(rate * segment.weight_decay);
-    range.beta1 = static_cast<T>(beta1);
-    range.weight1 = static_cast<T>(1 - beta1);
-    range.beta2 = static_cast<T>(beta2);
-    range.weight2 = static_cast<T>(1 - beta2);
-    range.correction = static_cast<T>(corrects ? 1 / std::sqrt(1 - std::pow(beta2, t)) : 1);
-    range.epsilon = static_cast<T>(epsilon);
-    range.average_weight =
-        static_cast<T>(1 - std::min<double>(state.average_decay, (1 + t) / (10 + t)));
-    return range;
-  }
-
-  template <class T>
-  void run(void (*loop)(const OptimiserRange<T>&)) const {
-    if (now.non_finite)
-      return;
-    parallel_for(state.values.numel(), chunk, [&](std::int64_t begin, std::int64_t end) {
-      for (const Segment& segment : state.segments) {
-        const std::int64_t from = std::max(begin, segment.begin), to = std::min(end, segment.end);
-        if (from >= to)
-          continue;
-        const OptimiserRange<T> part = range<T>(from, to, segment);
-        if (segment.rate != 0)
-          loop(part);
-        else if (part.average)
-          loops<T>().follow(part);
-      }
-    });
-    *state.count.data<std::int64_t>() = count;
-  }
-
-  // Of the table for the values' type.
-  template <class Choose>
-  void run(Choose choose) const {
-    state.values.dtype() == DType::f32 ? run<float>(choose(loops<float>()))
-                                       : run<double>(choose(loops<double>()));
-  }
-};
-
-void adam(const Adam& how, const Clip& clip, FlatState& state, const Tensor& step) {
-  Pass pass(clip, state, step);
-  pass.beta1 = how.beta1;
-  pass.beta2 = how.beta2;
-  pass.epsilon = how.epsilon;
-  pass.corrects = true;
-  pass.run([](const auto& table) { return table.adam; });
+// Elements [begin, end) of one segment; where its rate is 0 only the average moves.
+template <class T>
+void pass_over(std::int64_t begin, std::int64_t end, const Segment& segment, PassSettings settings,
+               const FlatState& state, const StepState& now, std::int64_t count,
+               void (*loop)(const OptimiserRange<T>&)) {
+  settings.rate = segment.rate;
+  settings.weight_decay = segment.weight_decay;
+  const auto at = [begin](const Tensor& x) { return x.defined() ? x.data<T>() + begin : nullptr; };
+  const OptimiserRange<T> range{
+      end - begin,
+      at(state.values),
+      at(state.gradients),
+      at(state.first),
+      at(state.second),
+      at(state.average),
+      numbers_of<T>(settings, now.rate, now.gradient_norm, static_cast<double>(count))};
+  if (segment.rate != 0)
+    loop(range);
+  else if (range.average)
+    loops<T>().follow(range);
 }
 
-void rms_prop(const RmsProp& how, const Clip& clip, FlatState& state, const Tensor& step) {
-  Pass pass(clip, state, step);
-  pass.beta2 = how.decay;
-  pass.epsilon = how.epsilon;
-  pass.run([](const auto& table) { return table.rms_prop; });
+template <class T>
+void pass_with(const PassSettings& settings, const FlatState& state, const StepState& now,
+               void (*loop)(const OptimiserRange<T>&)) {
+  if (now.non_finite)
+    return;
+  std::int64_t& count = *state.count.data<std::int64_t>();
+  ++count;
+  parallel_for(state.values.numel(), chunk, [&](std::int64_t begin, std::int64_t end) {
+    for (const Segment& segment : state.segments) {
+      const std::int64_t from = std::max(begin, segment.begin), to = std::min(end, segment.end);
+      if (from < to)
+        pass_over(from, to, segment, settings, state, now, count, loop);
+    }
+  });
 }
 
-void sgd(const Sgd& how, const Clip& clip, FlatState& state, const Tensor& step) {
-  Pass pass(clip, state, step);
-  pass.beta1 = how.momentum;
-  pass.run([&](const auto& table) { return how.momentum != 0 ? table.momentum : table.sgd; });
+void pass(Method method, const PassSettings& settings, const FlatState& state, const Tensor& step) {
+  const auto with = [&]<class T>(const OptimiserLoops<T>& table) {
+    pass_with(settings, state, read(step),
+              method == Method::adam       ? table.adam
+              : method == Method::rms_prop ? table.rms_prop
+              : method == Method::momentum ? table.momentum
+                                           : table.sgd);
+  };
+  state.values.dtype() == DType::f32 ? with(loops<float>()) : with(loops<double>());
 }
 
 const Registered<OptimiserBackend> registered(optimiser_family(), Device::cpu, Source::own,
-                                              {"flat", guard, adam, rms_prop, sgd});
+                                              {"flat", no_workspace, guard, pass});
 
 }  // namespace
 }  // namespace likely::kernels

@@ -117,13 +117,6 @@ struct Reducer {
   }
 };
 
-void reduce(const ReduceProblem& problem) {
-  with_type(problem.dtype, [&]<class T>(Type<T>) {
-    if constexpr (is_floating(dtype_of<T>))
-      Reducer<T>{problem}.run();
-  });
-}
-
 // One row of columns at a time, against the largest so far.
 template <class T>
 void argmax_panel(const ReduceProblem& problem, std::int64_t outer, std::int64_t first) {
@@ -147,22 +140,28 @@ void argmax_panel(const ReduceProblem& problem, std::int64_t outer, std::int64_t
     }
 }
 
+template <class T>
 void argmax(const ReduceProblem& problem) {
+  const std::int64_t panels = (problem.inner - 1) / reduce_columns + 1;
+  const std::int64_t elements = problem.reduced * std::min(problem.inner, reduce_columns);
+  parallel_for(problem.outer * panels, std::max<std::int64_t>(chunk / elements, 1),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t task = begin; task < end; ++task)
+                   argmax_panel<T>(problem, task / panels, task % panels * reduce_columns);
+               });
+}
+
+void fill(const ReduceProblem& problem, void*) {
   with_type(problem.dtype, [&]<class T>(Type<T>) {
-    if constexpr (is_floating(dtype_of<T>)) {
-      const std::int64_t panels = (problem.inner - 1) / reduce_columns + 1;
-      const std::int64_t elements = problem.reduced * std::min(problem.inner, reduce_columns);
-      parallel_for(problem.outer * panels, std::max<std::int64_t>(chunk / elements, 1),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     for (std::int64_t task = begin; task < end; ++task)
-                       argmax_panel<T>(problem, task / panels, task % panels * reduce_columns);
-                   });
-    }
+    if constexpr (is_floating(dtype_of<T>))
+      problem.position ? argmax<T>(problem) : Reducer<T>{problem}.run();
   });
 }
 
+std::size_t no_workspace(const ReduceProblem&) { return 0; }
+
 const Registered<ReduceBackend> registered(reduce_family(), Device::cpu, Source::own,
-                                           {"reduce", reduce, argmax});
+                                           {"reduce", no_workspace, fill});
 
 }  // namespace
 }  // namespace likely::kernels

@@ -1,48 +1,17 @@
 // One pass over values, gradients and moments: every element is read once and written once.
 #include "kernels/cpu/isa/optimiser.h"
 
-#include "kernels/math.h"
-
 namespace likely::kernels::LIKELY_ISA {
 namespace {
 
 constexpr int lanes = 16;
-
-// Each method gives the step that the value takes, before the rate.
-struct AdamStep {
-  template <class T>
-  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
-    r.first[i] = multiply_add(r.beta1, r.first[i], r.weight1 * g);
-    r.second[i] = multiply_add(r.beta2, r.second[i], r.weight2 * g * g);
-    return r.first[i] / multiply_add(sqrt(r.second[i]), r.correction, r.epsilon);
-  }
-};
-struct RmsPropStep {
-  template <class T>
-  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
-    r.second[i] = multiply_add(r.beta2, r.second[i], r.weight2 * g * g);
-    return g / (sqrt(r.second[i]) + r.epsilon);
-  }
-};
-struct SgdStep {
-  template <class T>
-  T operator()(const OptimiserRange<T>&, std::int64_t, T g) const {
-    return g;
-  }
-};
-struct MomentumStep {
-  template <class T>
-  T operator()(const OptimiserRange<T>& r, std::int64_t i, T g) const {
-    return r.first[i] = multiply_add(r.beta1, r.first[i], g);
-  }
-};
 
 template <class T>
 void follow(const OptimiserRange<T>& given) {
   const OptimiserRange<T> r = given;
 #pragma omp simd
   for (std::int64_t i = 0; i < r.count; ++i)
-    r.average[i] = multiply_add(r.average_weight, r.values[i] - r.average[i], r.average[i]);
+    r.average[i] = followed(r.numbers, r.average[i], r.values[i]);
 }
 
 template <bool averages, class Step, class T>
@@ -50,11 +19,15 @@ void pass_of(const OptimiserRange<T>& given) {
   const OptimiserRange<T> r = given;
 #pragma omp simd
   for (std::int64_t i = 0; i < r.count; ++i) {
-    const T step = Step()(r, i, r.scale * r.gradients[i]);
-    const T value = multiply_add(-r.rate, step, multiply_add(-r.decay, r.values[i], r.values[i]));
+    T first = Step::first ? r.first[i] : T(0), second = Step::second ? r.second[i] : T(0);
+    const T value = updated<Step>(r.numbers, r.values[i], r.gradients[i], first, second);
+    if constexpr (Step::first)
+      r.first[i] = first;
+    if constexpr (Step::second)
+      r.second[i] = second;
     r.values[i] = value;
     if constexpr (averages)
-      r.average[i] = multiply_add(r.average_weight, value - r.average[i], r.average[i]);
+      r.average[i] = followed(r.numbers, r.average[i], value);
   }
 }
 

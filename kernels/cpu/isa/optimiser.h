@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/optimiser_formulas.h"
+
 namespace likely::kernels {
 
 // A range of the flat buffers, and the numbers of its pass.
@@ -14,14 +16,7 @@ struct OptimiserRange {
   T* __restrict second;
   T* __restrict average;  // or null
 
-  T scale;           // of the gradient, by clipping
-  T rate;            // with Adam's correction of the first moment's bias
-  T decay;           // rate times weight decay
-  T beta1, weight1;  // decay of the first moment (SGD's momentum), and 1 - that
-  T beta2, weight2;  // of the second
-  T correction;      // 1 / √(1 - beta2^count): of the second moment's root
-  T epsilon;
-  T average_weight;  // 1 - the average's decay
+  PassNumbers<T> numbers;
 };
 
 template <class T>
