@@ -273,7 +273,7 @@ constexpr int index_of(List<All...>) {
 }
 // How many tensors a formula reads.
 template <class F>
-constexpr int arity() {
+LIKELY_HD constexpr int arity() {
   if constexpr (std::is_invocable_v<F, float>)
     return 1;
   else if constexpr (std::is_invocable_v<F, float, float>)

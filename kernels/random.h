@@ -2,6 +2,7 @@
 // threads.
 #pragma once
 #include "kernels/backend.h"
+#include "kernels/random_numbers.h"
 #include "tensor/random.h"
 
 namespace likely::kernels {
@@ -21,6 +22,22 @@ Tensor integers(const Shape& shape, std::int64_t below, const Draw& draw);
 // A permutation of 0 … n - 1 as i64: the order of 64-bit keys (words as in integers), ties by
 // position. Sorted on the host.
 Tensor permutation(std::int64_t n, const Draw& draw);
+
+// A uniform as stored: in bf16 at most the largest number below 1, lest it be rounded up to 1.
+template <class T>
+LIKELY_HD T uniform_as(float u) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return bf16(at_most(u, 0.99609375f));
+  else
+    return T(u);
+}
+template <class T>
+LIKELY_HD bool happens(float u, T probability) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return u < static_cast<float>(probability);
+  else
+    return u < probability;
+}
 
 enum class RandomKind { bits, uniform, normal, bernoulli, integers };
 struct RandomProblem {

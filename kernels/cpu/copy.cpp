@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 
+#include "kernels/convert.h"
 #include "kernels/parallel.h"
 
 namespace likely::kernels {
@@ -14,45 +14,6 @@ namespace {
 constexpr std::int64_t chunk = 1 << 15;  // elements a thread takes at a time
 constexpr std::int64_t tile_elements = 8192;
 constexpr std::int64_t transposed_side = 32;  // of a square tile
-
-// Floating point to integer truncates towards zero, saturates, and takes NaN to 0. Between
-// integers the low bits stay.
-template <class To, class From>
-inline To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, bf16>) {
-    return convert<To>(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, bf16>) {
-    return bf16(static_cast<float>(value));
-  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    constexpr From low = static_cast<From>(std::numeric_limits<To>::min());
-    constexpr From end = From{2} * static_cast<From>(std::numeric_limits<To>::max() / 2 + 1);
-    if (value >= end)
-      return std::numeric_limits<To>::max();
-    if (value <= low)
-      return std::numeric_limits<To>::min();
-    return value == value ? static_cast<To>(value) : To{0};
-  } else {
-    return static_cast<To>(value);
-  }
-}
-
-template <class T>
-inline auto widened(T value) {
-  if constexpr (std::is_same_v<T, bf16>)
-    return static_cast<float>(value);
-  else
-    return value;
-}
-
-template <bool add, class To, class From>
-inline void put(To& to, From from) {
-  if constexpr (add)
-    to = convert<To>(widened(to) + widened(from));
-  else
-    to = convert<To>(from);
-}
 
 // Rows and columns of one tile: the last axis of the problem, and the axis that suits the source.
 struct Tile {

@@ -127,17 +127,12 @@ void finish(void* out, std::int64_t begin, std::int64_t count, const T* buffer) 
 
 constexpr int max_operands = 2 * max_inputs + 1, max_results = max_inputs + 1;
 
-enum class Order { value, gradients, second };
-
 // Presents the problem to `loop` as contiguous arrays of T: x…, then g, then h…, as the order has
 // them.
 template <Order order, class S, class T>
 void run(const PointwiseProblem& problem) {
   const int inputs = problem.formula.inputs;
-  const int results = order == Order::value ? 1 : order == Order::gradients ? inputs : inputs + 1;
-  const int operands = order == Order::value       ? inputs
-                       : order == Order::gradients ? inputs + 1
-                                                   : 2 * inputs + 1;
+  const int operands = operands_of(order, inputs), results = results_of(order, inputs);
   const auto operand = [&](int k) -> const PointwiseOperand& {
     return k < inputs ? problem.x[k] : k == inputs ? problem.g : problem.h[k - inputs - 1];
   };

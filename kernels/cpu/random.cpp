@@ -19,10 +19,7 @@ const RandomTable& table() { return for_isa(isa_v3::random_table, isa_v4::random
 PhiloxStream stream_of(const RandomProblem& problem) {
   StepState state;
   std::memcpy(&state, problem.state, sizeof state);
-  return {{static_cast<std::uint32_t>(state.seed), static_cast<std::uint32_t>(state.seed >> 32)},
-          problem.index,
-          static_cast<std::uint32_t>(state.update),
-          problem.purpose};
+  return philox_stream(state.seed, state.update, problem.purpose, problem.index);
 }
 
 // Calls f(batch, first element, how many) in parallel; a batch makes `made` elements.
@@ -70,39 +67,30 @@ template <class T>
 void fill_floating(const RandomProblem& problem) {
   if (problem.kind == RandomKind::bernoulli) {
     const auto* p = static_cast<const T*>(problem.probability);
-    fill_through<T>(problem, table().uniform, [p](float u, std::int64_t i) {
-      if constexpr (std::is_same_v<T, double>)
-        return u < p[i] ? 1.0f : 0.0f;
-      else
-        return u < static_cast<float>(p[i]) ? 1.0f : 0.0f;
-    });
+    fill_through<T>(problem, table().uniform,
+                    [p](float u, std::int64_t i) { return happens(u, p[i]) ? 1.0f : 0.0f; });
     return;
   }
   const bool normal = problem.kind == RandomKind::normal;
   if constexpr (std::is_same_v<T, float>)
     fill_directly(problem, normal ? table().normal : table().uniform);
-  else if (normal || std::is_same_v<T, double>)
-    fill_through<T>(problem, normal ? table().normal : table().uniform,
-                    [](float value, std::int64_t) { return value; });
-  else  // the largest bf16 below 1, lest one be rounded up to it
+  else if (normal)
+    fill_through<T>(problem, table().normal, [](float value, std::int64_t) { return value; });
+  else
     fill_through<T>(problem, table().uniform,
-                    [](float value, std::int64_t) { return std::min(value, 0.99609375f); });
+                    [](float u, std::int64_t) { return uniform_as<T>(u); });
 }
 
 void fill_integers(const RandomProblem& problem) {
   const PhiloxStream stream = stream_of(problem);
   auto* out = static_cast<std::int64_t*>(problem.out);
-  for_each_batch(
-      problem.count, random_batch / 2,
-      [&](std::int64_t batch, std::int64_t at, std::int64_t count) {
-        std::uint32_t word[random_batch];
-        table().bits(stream, batch, word);
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::uint64_t r = word[2 * i] | std::uint64_t{word[2 * i + 1]} << 32;
-          out[at + i] = static_cast<std::int64_t>(
-              static_cast<unsigned __int128>(r) * static_cast<std::uint64_t>(problem.below) >> 64);
-        }
-      });
+  for_each_batch(problem.count, random_batch / 2,
+                 [&](std::int64_t batch, std::int64_t at, std::int64_t count) {
+                   std::uint32_t word[random_batch];
+                   table().bits(stream, batch, word);
+                   for (std::int64_t i = 0; i < count; ++i)
+                     out[at + i] = integer_from(word[2 * i], word[2 * i + 1], problem.below);
+                 });
 }
 
 void fill(const RandomProblem& problem) {

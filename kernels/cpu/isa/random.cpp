@@ -6,9 +6,6 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
-#include "kernels/math.h"
-#include "tensor/philox.h"
-
 namespace likely::kernels::LIKELY_ISA {
 namespace {
 
@@ -95,10 +92,9 @@ void normal(const PhiloxStream& stream, std::int64_t batch, float* out) {
   make_words(stream, batch, first, second);
 #pragma omp simd
   for (int j = 0; j < pairs; ++j) {
-    const float radius = sqrt(-2.0f * log(uniform_from(first[j])));
-    const SinCos angle = sin_cos_turns(uniform_from(second[j]));
-    out[2 * j] = radius * angle.cos;
-    out[2 * j + 1] = radius * angle.sin;
+    const NormalPair pair = normals_from(first[j], second[j]);
+    out[2 * j] = pair.first;
+    out[2 * j + 1] = pair.second;
   }
 }
 

@@ -1,14 +1,8 @@
 // The hot loops of random numbers, one table an instruction set.
 #pragma once
-#include <cstdint>
+#include "kernels/random_numbers.h"
 
 namespace likely::kernels {
-
-// What all blocks of one draw share.
-struct PhiloxStream {
-  std::uint32_t key[2];
-  std::uint32_t index, update, purpose;
-};
 
 inline constexpr std::int64_t random_batch = 256;  // numbers made at a time: 64 blocks
 
