@@ -23,6 +23,13 @@ namespace likely::kernels::cuda {
 
 constexpr unsigned all_lanes = 0xffffffffu;
 constexpr int warp_size = 32;
+LIKELY_DEVICE int first_lane(unsigned lanes) {  // of at least one
+#ifdef __CUDACC__
+  return __ffs(static_cast<int>(lanes)) - 1;
+#else
+  return __builtin_ctz(lanes);
+#endif
+}
 
 // The block's dynamic shared memory (Grid::shared_memory bytes, at least sizeof(T)). There is no
 // other: what was not written reads as NaN when emulated.

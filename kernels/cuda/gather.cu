@@ -1,0 +1,181 @@
+// Gathers and their adjoints on CUDA, without atomics: a thread owns what it writes, and sums in
+// ascending order of the index.
+#include "kernels/copy.h"
+#include "kernels/cuda/elements.h"
+#include "kernels/gather.h"
+
+namespace likely::kernels {
+namespace {
+
+struct GatherArguments {
+  std::int64_t rows, count, width;  // as in GatherProblem
+  const void* from;
+  const std::int64_t* index;
+  void* to;
+};
+
+// `width` of T, a divisor of a row, or 1.
+template <class T, int width>
+__global__ void take_elements(GatherArguments a) {
+  const std::int64_t at = cuda::thread_number() * width;
+  if (at >= a.count * a.width)
+    return;
+  const auto row = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) /
+                                             static_cast<std::uint64_t>(a.width));
+  const std::int64_t column = at - row * a.width;
+  T pack[width];
+  cuda::read(pack, static_cast<const T*>(a.from) + a.index[row] * a.width + column, 1, width);
+  cuda::write(static_cast<T*>(a.to) + at, pack, width);
+}
+
+template <class T>
+__global__ void pick_elements(GatherArguments a) {
+  const std::int64_t at = cuda::thread_number();
+  if (at < a.count)
+    static_cast<T*>(a.to)[at] = static_cast<const T*>(a.from)[at * a.width + a.index[at]];
+}
+
+template <class T>
+__global__ void place_elements(GatherArguments a) {
+  const std::int64_t at = cuda::thread_number();
+  if (at >= a.count * a.width)
+    return;
+  const auto row = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) /
+                                             static_cast<std::uint64_t>(a.width));
+  const bool there = at - row * a.width == a.index[row];
+  static_cast<T*>(a.to)[at] = there ? static_cast<const T*>(a.from)[row] : T();
+}
+
+constexpr int columns_of_a_lane = 4, warps = 4;
+
+// A warp owns one row of the result and 128 of its columns. It looks through the whole index, 32
+// at a time, for the rows that are added to its own.
+template <class T>
+__global__ void scatter_rows(GatherArguments a) {
+  constexpr int columns = columns_of_a_lane * cuda::warp_size;
+  const auto across = static_cast<unsigned>((a.width + columns - 1) / columns);
+  const unsigned group = blockIdx.x / across;
+  const int lane = threadIdx.x % cuda::warp_size;
+  const std::int64_t row = std::int64_t{group} * warps + threadIdx.x / cuda::warp_size;
+  const std::int64_t column = std::int64_t{blockIdx.x - group * across} * columns + lane;
+  if (row >= a.rows)
+    return;  // the whole warp
+  T sum[columns_of_a_lane]{};
+  for (std::int64_t begin = 0; begin < a.count; begin += cuda::warp_size) {
+    const bool mine = begin + lane < a.count && a.index[begin + lane] == row;
+    unsigned found = __ballot_sync(cuda::all_lanes, mine);
+    while (found) {
+      const int first = cuda::first_lane(found);
+      found &= found - 1;
+      const T* g = static_cast<const T*>(a.from) + (begin + first) * a.width + column;
+      LIKELY_UNROLL
+      for (int j = 0; j < columns_of_a_lane; ++j)
+        if (column + j * cuda::warp_size < a.width)
+          sum[j] += g[j * cuda::warp_size];
+    }
+  }
+  T* to = static_cast<T*>(a.to) + row * a.width + column;
+  LIKELY_UNROLL
+  for (int j = 0; j < columns_of_a_lane; ++j)
+    if (column + j * cuda::warp_size < a.width)
+      to[j * cuda::warp_size] = sum[j];
+}
+
+// ---- Proofs: all results are exact.
+
+// f(x as T, index) for an index of `count` below `rows`.
+template <class T, class F>
+Proof gather_proof(const char* name, const Shape& shape, std::int64_t count, std::int64_t below,
+                   F f) {
+  return {name, 0, [=](Inputs& in) {
+            const Tensor x = cast(in.normal(shape), dtype_of<T>);
+            return Tensors{f(x, in.integers({count}, below))};
+          }};
+}
+
+template <class T>
+const Variant take_packed{
+    "gather", "take, packed", dtype_of<T>,
+    gather_proof<T>("rows of 64", {11, 64}, 29, 11,
+                    [](const Tensor& x, const Tensor& index) { return take(x, index); })};
+template <class T>
+const Variant take_elementwise{
+    "gather", "take", dtype_of<T>,
+    gather_proof<T>("rows of an odd length", {11, 37}, 29, 11,
+                    [](const Tensor& x, const Tensor& index) { return take(x, index); }),
+    gather_proof<T>("one element behind", {11 * 64 + 1}, 29, 11,
+                    [](const Tensor& x, const Tensor& index) {
+                      return take(x.slice(0, 1, 11 * 64 + 1).reshape({11, 64}), index);
+                    })};
+template <class T>
+const Variant picked{
+    "gather", "pick", dtype_of<T>,
+    gather_proof<T>("ten classes", {300, 10}, 300, 10,
+                    [](const Tensor& x, const Tensor& index) { return pick(x, index); })};
+template <class T>
+const Variant placed{
+    "gather", "place", dtype_of<T>,
+    gather_proof<T>("ten classes", {300}, 300, 10,
+                    [](const Tensor& x, const Tensor& index) { return place(x, index, 10); })};
+template <class T>
+const Variant scattered{
+    "gather", "scatter_add", dtype_of<T>,
+    gather_proof<T>("many into few", {517, 37}, 517, 7,
+                    [](const Tensor& x, const Tensor& index) { return scatter_add(x, index, 9); }),
+    gather_proof<T>("few into many", {5, 200}, 5, 70, [](const Tensor& x, const Tensor& index) {
+      return scatter_add(x, index, 70);
+    })};
+
+// ---- Launches
+
+GatherArguments arguments_of(const GatherProblem& problem) {
+  return {problem.rows, problem.count, problem.width, problem.from, problem.index, problem.to};
+}
+
+void take_rows(const GatherProblem& problem) {
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    constexpr int width = 16 / sizeof(T);
+    const std::int64_t n = problem.count * problem.width;
+    const auto aligned = [](const void* p) {
+      return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+    };
+    if (problem.width % width == 0 && aligned(problem.from) && aligned(problem.to))
+      cuda::launch(take_packed<T>, take_elements<T, width>, cuda::threads_for(n / width),
+                   arguments_of(problem));
+    else
+      cuda::launch(take_elementwise<T>, take_elements<T, 1>, cuda::threads_for(n),
+                   arguments_of(problem));
+  });
+}
+
+void pick_each(const GatherProblem& problem) {
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    cuda::launch(picked<T>, pick_elements<T>, cuda::threads_for(problem.count),
+                 arguments_of(problem));
+  });
+}
+
+void place_each(const GatherProblem& problem) {
+  with_type(problem.dtype, [&]<class T>(Type<T>) {
+    cuda::launch(placed<T>, place_elements<T>, cuda::threads_for(problem.count * problem.width),
+                 arguments_of(problem));
+  });
+}
+
+template <class T>
+void scatter_typed(const GatherProblem& problem) {
+  constexpr std::int64_t columns = columns_of_a_lane * cuda::warp_size;
+  const std::int64_t across = (problem.width + columns - 1) / columns;
+  const auto blocks = static_cast<unsigned>(across * ((problem.rows + warps - 1) / warps));
+  cuda::launch(scattered<T>, scatter_rows<T>, {dim3(blocks), warps * cuda::warp_size},
+               arguments_of(problem));
+}
+void scatter(const GatherProblem& problem) {
+  problem.dtype == DType::f32 ? scatter_typed<float>(problem) : scatter_typed<double>(problem);
+}
+
+const Registered<GatherBackend> registered(gather_family(), Device::cuda, Source::own,
+                                           {"gather", take_rows, scatter, pick_each, place_each});
+
+}  // namespace
+}  // namespace likely::kernels
