@@ -7,8 +7,9 @@ namespace likely::kernels::emulate {
 
 // Shared memory of `bytes`, with none beyond it; what the launch counts begins.
 void begin_launch(std::size_t bytes);
-void begin_block();             // shared memory full of 0xff, which is NaN
-void begin_thread(int thread);  // no copies under way
+void begin_block();              // shared memory full of 0xff, which is NaN
+void begin_thread(int thread);   // no copies under way
+bool stayed_in_shared_memory();  // whether the bytes behind it are as they were
 
 // Sixteen-byte accesses of eight lanes go to shared memory together; more than once where they want
 // different words of one bank.

@@ -160,6 +160,8 @@ LIKELY_SWITCHES void Engine::run_block() {
   Stack::go(scheduler_, *stack_);
   if (alive_ > 0 && fault_.empty())
     blame(running_, "deadlock: " + who_waits());
+  if (!stayed_in_shared_memory())
+    blame(running_, "this or an earlier thread wrote beyond the block's shared memory");
   if (!fault_.empty())
     abandon();
 }

@@ -54,7 +54,7 @@ void* Arena::allocate(std::size_t bytes) {
     used_ += needed;
     forbid(begin_ + begin, needed);
   }
-  blocks_.emplace(begin, needed);
+  blocks_.emplace(begin, Block{needed, bytes});
   in_use_ += needed;
   permit(begin_ + begin, bytes);
   return begin_ + begin;
@@ -67,7 +67,7 @@ bool Arena::release(void* block) {
           : blocks_.end();
   if (found == blocks_.end())
     return false;
-  std::size_t begin = found->first, size = found->second;
+  std::size_t begin = found->first, size = found->second.size;
   blocks_.erase(found);
   in_use_ -= size;
   forbid(begin_ + begin, size);
@@ -101,8 +101,8 @@ bool Arena::holds(const void* address, std::size_t bytes) const {
   const auto next = blocks_.upper_bound(offset);
   if (next == blocks_.begin())
     return false;
-  const auto [begin, size] = *std::prev(next);
-  return offset + bytes <= begin + size - gap;
+  const auto [begin, block] = *std::prev(next);
+  return offset + bytes <= begin + block.bytes;
 }
 
 void Arena::protect(bool open) {

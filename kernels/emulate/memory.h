@@ -32,11 +32,15 @@ class Arena {
   };
 
  private:
+  struct Block {
+    std::size_t size, bytes;  // what it takes, and what was asked for
+  };
   void protect(bool open);
 
   std::byte* begin_ = nullptr;
-  std::size_t size_ = 0, used_ = 0, in_use_ = 0;       // `used_` bytes have ever been handed out
-  std::map<std::size_t, std::size_t> blocks_, holes_;  // begin → size
+  std::size_t size_ = 0, used_ = 0, in_use_ = 0;  // `used_` bytes have ever been handed out
+  std::map<std::size_t, Block> blocks_;           // by their beginning
+  std::map<std::size_t, std::size_t> holes_;      // begin → size
   int open_ = 0;
 };
 
