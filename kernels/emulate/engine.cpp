@@ -24,6 +24,13 @@ namespace {
 
 constexpr int most_threads = 1024;
 
+// ThreadSanitizer would take two threads on one stack for a race.
+#ifdef __SANITIZE_THREAD__
+constexpr bool own_stacks = true;
+#else
+constexpr bool own_stacks = false;
+#endif
+
 struct Thread {
   Stack* stack = nullptr;
   Fiber fiber{};
@@ -78,8 +85,9 @@ class Engine {
   void open_barrier();
   void release(std::uint16_t* threads, int count);
   Meeting& join(Warp& warp, unsigned mask, const char* what, Site site);
-  Stack* resume();
-  Stack* idle_stack();
+  Stack* next();
+  Stack* stack_to_start_on();
+  Stack* add_stack();
   void blame(int thread, const std::string& what);
   std::string who_waits() const;
   void abandon();
@@ -96,8 +104,8 @@ class Engine {
 
   Stack scheduler_;
   std::deque<Stack> stacks_;
-  std::vector<Stack*> idle_;
-  Stack* stack_ = nullptr;  // the one in use
+  std::vector<Stack*> idle_;  // on which no thread is
+  Stack* stack_ = nullptr;    // the one in use
 
   Fiber fiber_{};   // the engine's, which is the caller's
   int fibers_ = 0;  // threads that have theirs
@@ -156,7 +164,7 @@ LIKELY_SWITCHES void Engine::run_block() {
     warp.exited = 0;
     warp.count = 0;
   }
-  stack_ = idle_stack();
+  stack_ = next();
   Stack::go(scheduler_, *stack_);
   if (alive_ > 0 && fault_.empty())
     blame(running_, "deadlock: " + who_waits());
@@ -170,10 +178,12 @@ LIKELY_SWITCHES void Engine::run_block() {
 LIKELY_SWITCHES void Engine::work() {
   Stack* const mine = stack_;
   for (;;) {
-    while (ready_count_ == 0 && started_ < count_ && fault_.empty())
+    do
       start(starts_[started_++]);
-    idle_.push_back(mine);
-    stack_ = ready_count_ > 0 && fault_.empty() ? resume() : &scheduler_;
+    while (!own_stacks && ready_count_ == 0 && started_ < count_ && fault_.empty());
+    if (!own_stacks)
+      idle_.push_back(mine);
+    stack_ = next();
     Stack::go(*mine, *stack_);
   }
 }
@@ -219,32 +229,42 @@ void Engine::end(int number) {
 // The running thread waits until release() has named it and its turn has come.
 LIKELY_SWITCHES void Engine::wait() {
   Stack* const mine = stack_;
-  if (!fault_.empty())
-    stack_ = &scheduler_;
-  else if (ready_count_ > 0)
-    stack_ = resume();
-  else
-    stack_ = started_ < count_ ? idle_stack() : &scheduler_;
+  stack_ = next();
   if (stack_ != mine)
     Stack::go(*mine, *stack_);
 }
 
-Stack* Engine::resume() {
-  running_ = ready_[ready_first_];
-  ready_first_ = (ready_first_ + 1) % most_threads;
-  --ready_count_;
-  threadIdx.x = static_cast<unsigned>(running_);
-  return threads_[running_].stack;
+// Where the launch goes on: with a thread that is ready, with one not yet started, or not at all.
+Stack* Engine::next() {
+  if (!fault_.empty())
+    return &scheduler_;
+  if (ready_count_ > 0) {
+    running_ = ready_[ready_first_];
+    ready_first_ = (ready_first_ + 1) % most_threads;
+    --ready_count_;
+    threadIdx.x = static_cast<unsigned>(running_);
+    return threads_[running_].stack;
+  }
+  return started_ < count_ ? stack_to_start_on() : &scheduler_;
 }
 
-Stack* Engine::idle_stack() {
-  if (idle_.empty()) {
-    stacks_.emplace_back(static_cast<int>(stacks_.size())).restart(enter);
-    return &stacks_.back();
+Stack* Engine::stack_to_start_on() {
+  if (own_stacks) {
+    while (stacks_.size() <= starts_[started_])
+      add_stack();
+    return &stacks_[starts_[started_]];
   }
+  if (idle_.empty())
+    return add_stack();
   Stack* const stack = idle_.back();
   idle_.pop_back();
   return stack;
+}
+
+Stack* Engine::add_stack() {
+  Stack& stack = stacks_.emplace_back(static_cast<int>(stacks_.size()));
+  stack.restart(enter);
+  return &stack;
 }
 
 // These threads, in ascending order, are ready to go on.
