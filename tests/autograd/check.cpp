@@ -8,6 +8,7 @@
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "kernels/parallel.h"
+#include "tests/device.h"
 
 using namespace likely;
 
@@ -47,7 +48,7 @@ TEST_CASE("gradients: every case of every op, both orders") {
     if (std::string(op->name()).starts_with("test "))
       continue;
     differentiable += op->differentiable();
-    for (const Finding& finding : check_gradients(*op)) {
+    for (const Finding& finding : check_gradients(*op, device_under_test())) {
       INFO("gradients/" << finding.op << "/" << finding.case_name << "/"
                         << std::string(name_of(finding.variant)) << "/order " << finding.order
                         << ": " << finding.error << " " << finding.note);
@@ -57,7 +58,7 @@ TEST_CASE("gradients: every case of every op, both orders") {
   CHECK(differentiable >= 40);
 }
 
-TEST_CASE("checker: a vjp that is 0.1 % off is caught at first order") {
+TEST_CASE("checker: a vjp that is 0.1 % off is caught at first order" * cpu_only) {
   const auto error = [](double factor) {
     return compare_first(
                {{three()}, [factor](const Variables& x) { return first_wrong(x[0], factor); }}, 1,
@@ -68,8 +69,8 @@ TEST_CASE("checker: a vjp that is 0.1 % off is caught at first order") {
   CHECK(error(1.001) > 1e-5);
 }
 
-TEST_CASE(
-    "checker: a vjp whose own vjp is off passes the first order and is caught at the second") {
+TEST_CASE("checker: a vjp whose own vjp is off passes the first order and is caught at the second" *
+          cpu_only) {
   const Subject subject{{three()}, [](const Variables& x) { return second_wrong(x[0]); }};
   CHECK(compare_first(subject, 1, 5).error < 1e-7);
   CHECK(compare_second(subject, 1, 5).error > 1e-5);
@@ -77,7 +78,7 @@ TEST_CASE(
         1e-6);
 }
 
-TEST_CASE("checker: a random cotangent sees what a sum would not") {
+TEST_CASE("checker: a random cotangent sees what a sum would not" * cpu_only) {
   // Rows of a softmax sum to one, so a vjp of zero passes a summed check.
   static const Op op{"test flat softmax", Case{"unused", [](Samples& s) { return s.normal({2}); }}};
   const auto flat = [](const Variables& x) {
@@ -87,7 +88,7 @@ TEST_CASE("checker: a random cotangent sees what a sum would not") {
   CHECK(compare_first({{three()}, flat}, 1, 5).error > 0.1);
 }
 
-TEST_CASE("checker: the step shrinks until no activation changes side") {
+TEST_CASE("checker: the step shrinks until no activation changes side" * cpu_only) {
   const Tensor x = Tensor::of({2}, std::vector<double>{1e-6, -2e-6});
   const Comparison found =
       compare_first({{x}, [](const Variables& v) { return square(relu(v[0])); }}, 1, 3);
@@ -97,7 +98,8 @@ TEST_CASE("checker: the step shrinks until no activation changes side") {
                   Error);
 }
 
-TEST_CASE("ops: f32 agrees with f64, on 1 and 2 threads alike, and meta has the same shape") {
+TEST_CASE(
+    "ops: f32 agrees with f64 on the CPU, on 1 and 2 threads alike, and meta has the same shape") {
   for (const Op* op : all_ops()) {
     if (std::string(op->name()).starts_with("test "))
       continue;
@@ -109,9 +111,9 @@ TEST_CASE("ops: f32 agrees with f64, on 1 and 2 threads alike, and meta has the 
       };
       const Tensor reference = run(DType::f64, Device::cpu);
       kernels::set_threads(1);
-      const Tensor one = run(DType::f32, Device::cpu);
+      const Tensor one = run(DType::f32, device_under_test());
       kernels::set_threads(2);
-      const Tensor two = run(DType::f32, Device::cpu);
+      const Tensor two = run(DType::f32, device_under_test());
       CHECK(run(DType::f32, Device::meta).shape() == reference.shape());
       if (!is_floating(one.dtype()))
         continue;

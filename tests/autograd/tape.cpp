@@ -7,13 +7,20 @@
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "tensor/allocator.h"
+#include "tests/device.h"
 
 using namespace likely;
 
 namespace {
 
+Tensor tensor(const Shape& shape, const std::vector<double>& values) {
+  return Tensor::of(shape, values, device_under_test());
+}
+Tensor filled(const Shape& shape, double value, DType dtype = DType::f64) {
+  return kernels::full(shape, value, dtype, device_under_test());
+}
 Variable leaf(const Shape& shape, const std::vector<double>& values) {
-  return Variable::leaf(Tensor::of(shape, values));
+  return Variable::leaf(tensor(shape, values));
 }
 std::vector<double> numbers(const Variable& v) { return kernels::to_doubles(v.value()); }
 
@@ -61,8 +68,8 @@ TEST_CASE("gradients: an output that is not a scalar needs a cotangent of its sh
 }
 
 TEST_CASE("backward: fills slots, adding after the first contribution") {
-  auto slot = std::make_shared<Slot>(Slot{Tensor::of({2}, std::vector<double>{9, 9})});
-  const Variable w = Variable::leaf(Tensor::of({2}, std::vector<double>{1, 2}), slot);
+  auto slot = std::make_shared<Slot>(Slot{tensor({2}, std::vector<double>{9, 9})});
+  const Variable w = Variable::leaf(tensor({2}, std::vector<double>{1, 2}), slot);
   backward(sum(w * w));
   CHECK(kernels::to_doubles(slot->gradient) == std::vector<double>{2, 4});
   backward(sum(w));  // a second micro-batch
@@ -70,18 +77,18 @@ TEST_CASE("backward: fills slots, adding after the first contribution") {
 }
 
 TEST_CASE("backward: a product writes where its gradient belongs") {
-  const Tensor flat = kernels::full({20}, 7, DType::f64);
+  const Tensor flat = filled({20}, 7);
   auto slot = std::make_shared<Slot>(Slot{flat.slice(0, 4, 10).reshape({2, 3})});
-  const Variable w = Variable::leaf(kernels::full({2, 3}, 0.5, DType::f64), slot);
-  const Variable x = kernels::full({4, 3}, 2, DType::f64);
+  const Variable w = Variable::leaf(filled({2, 3}, 0.5), slot);
+  const Variable x = filled({4, 3}, 2);
   backward(sum(linear(x, w, none)));
   CHECK(kernels::to_doubles(slot->gradient) == std::vector<double>(6, 8));
   CHECK(kernels::to_doubles(flat.slice(0, 0, 4)) == std::vector<double>(4, 7));
 }
 
 TEST_CASE("backward: a tape is used once") {
-  auto slot = std::make_shared<Slot>(Slot{kernels::zeros({}, DType::f64)});
-  const Variable w = Variable::leaf(Tensor::scalar(2.0), slot);
+  auto slot = std::make_shared<Slot>(Slot{filled({}, 0)});
+  const Variable w = Variable::leaf(filled({}, 2), slot);
   const Variable loss = tanh(w);
   backward(loss);
   CHECK_THROWS_WITH_AS(
@@ -101,18 +108,18 @@ TEST_CASE("backward: a saved value that was written since throws and names the o
 }
 
 TEST_CASE("backward: what no gradient needs is not kept") {
-  const Allocator& allocator = allocator_of(Device::cpu);
-  const Variable w = Variable::leaf(kernels::full({64, 64}, 0.1, DType::f32));
+  const Allocator& allocator = allocator_of(device_under_test());
+  const Variable w = Variable::leaf(filled({64, 64}, 0.1, DType::f32));
   const std::size_t before = allocator.counters().in_use;
   Variable y;
   {
-    const Variable x = kernels::full({64, 64}, 1, DType::f32);
+    const Variable x = filled({64, 64}, 1, DType::f32);
     y = x + w;  // a sum keeps neither
   }
   CHECK(allocator.counters().in_use - before == Allocator::rounded(64 * 64 * 4));
 }
 
-TEST_CASE("tape: a chain of a million nodes is released without recursion") {
+TEST_CASE("tape: a chain of a million nodes is released without recursion" * cpu_only) {
   Variable x = Variable::leaf(Tensor::scalar(1.0));
   Variable y = x;
   const int length = std::getenv("LIKELY_TEST_SMALL") ? 20'000 : 1'000'000;
@@ -123,7 +130,7 @@ TEST_CASE("tape: a chain of a million nodes is released without recursion") {
 }
 
 TEST_CASE("tape: nothing outlives the graph") {
-  const Allocator& allocator = allocator_of(Device::cpu);
+  const Allocator& allocator = allocator_of(device_under_test());
   const std::size_t before = allocator.counters().in_use;
   {
     const Variable x = leaf({3}, {1, 2, 3});
@@ -134,8 +141,8 @@ TEST_CASE("tape: nothing outlives the graph") {
 }
 
 TEST_CASE("recompute: the same gradients, also for the parameters it uses") {
-  auto slot = std::make_shared<Slot>(Slot{kernels::zeros({3, 3}, DType::f64)});
-  const Tensor value = Tensor::of({3, 3}, std::vector<double>{.1, .2, .3, -.1, .4, 0, .5, -.2, .1});
+  auto slot = std::make_shared<Slot>(Slot{filled({3, 3}, 0)});
+  const Tensor value = tensor({3, 3}, std::vector<double>{.1, .2, .3, -.1, .4, 0, .5, -.2, .1});
   const Variable w = Variable::leaf(value, slot), x = leaf({2, 3}, {1, 2, 3, -1, 0, 2});
   const auto block = [w](const Variables& in) { return tanh(matmul(tanh(matmul(in[0], w)), w)); };
   const Variables plain = gradients(sum(square(block({x}))), {x, w});

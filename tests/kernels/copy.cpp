@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

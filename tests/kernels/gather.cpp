@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "kernels/reduce.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "kernels/pointwise.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

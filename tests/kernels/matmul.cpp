@@ -11,6 +11,7 @@
 #include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 #include "tensor/allocator.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 #include "tests/reference/matmul.h"
 
@@ -181,6 +182,25 @@ TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits
         CHECK(by_table(isa_v3::product_table, a, b) == expected);
         if (cpu_has(Isa::v4))
           CHECK(by_table(isa_v4::product_table, a, b) == expected);
+      }
+}
+
+TEST_CASE("matmul: own f32 and f64 products have the CPU's bits on every device") {
+  for (const auto& [m, n, k] : odd_sizes)
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const bool add : {false, true}) {
+        const Tensor a = laid_out(m, k, Layout::columns, dtype, 1), b = rough({k, n}, dtype, 2);
+        const Tensor start = rough({m, n}, dtype, 3), bias = rough({n}, dtype, 4);
+        const auto product = [&](Device device) {
+          const auto there = [&](const Tensor& x) { return contiguous(x).to(device); };
+          const Tensor out = concatenate({there(start)}, 0);
+          return to_doubles(
+              matmul(there(a), there(b), {there(bias), Activation::leaky_relu}, {out, add}));
+        };
+        CAPTURE(m);
+        CAPTURE(n);
+        CAPTURE(k);
+        CHECK(product(device_under_test()) == product(Device::cpu));
       }
 }
 

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/optimiser.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

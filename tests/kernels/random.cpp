@@ -11,6 +11,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/random.h"
 #include "tensor/philox.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;
@@ -115,6 +116,24 @@ TEST_CASE("random: the first values of a known draw") {
   CHECK(x[1] == doctest::Approx(-0.9246628).epsilon(1e-6));
   CHECK(x[2] == doctest::Approx(-0.6176091).epsilon(1e-6));
   CHECK(x[3] == doctest::Approx(-0.4820683).epsilon(1e-6));
+}
+
+TEST_CASE("random: every device has the CPU's bits") {
+  const Draw draw = some_draw(2), on_cpu{draw.state.to(Device::cpu), draw.purpose, draw.index};
+  const std::int64_t n = 5003;
+  const auto same = [&](auto make) { return to_doubles(make(draw)) == to_doubles(make(on_cpu)); };
+  CHECK(random_bits({n}, draw).to_vector<std::int32_t>() ==
+        random_bits({n}, on_cpu).to_vector<std::int32_t>());
+  CHECK(integers({n}, 1000, draw).to_vector<std::int64_t>() ==
+        integers({n}, 1000, on_cpu).to_vector<std::int64_t>());
+  CHECK(permutation(n, draw).to_vector<std::int64_t>() ==
+        permutation(n, on_cpu).to_vector<std::int64_t>());
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    CHECK(same([&](const Draw& d) { return uniform({n}, d, dtype); }));
+    CHECK(same([&](const Draw& d) { return normal({n}, d, dtype); }));
+    CHECK(
+        same([&](const Draw& d) { return bernoulli(full({n}, 0.3, dtype, d.state.device()), d); }));
+  }
 }
 
 TEST_CASE("random: threads and instruction sets change no bit" * cpu_only) {

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/softmax.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;

@@ -1,42 +1,17 @@
-// What the tests of the kernels share: the device under test and tensors on it, an error's message,
-// a number of threads.
+// What the tests of the kernels share: tensors on the device under test, an error's message, a
+// number of threads.
 #pragma once
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "kernels/copy.h"
-#include "kernels/gpu.h"
 #include "kernels/parallel.h"
 #include "tensor/random.h"
+#include "tests/device.h"
 
 namespace likely::kernels {
-
-// LIKELY_TEST_DEVICE says where the tests of this process compute: on `cpu` where it is unset, on
-// `cuda` as open_cuda() opens it. The same cases run on each.
-inline bool on_cuda() {
-  const char* name = std::getenv("LIKELY_TEST_DEVICE");
-  require(!name || name == std::string("cpu") || name == std::string("cuda"),
-          "LIKELY_TEST_DEVICE: \"{}\" is not tested. There are cpu and cuda.", name ? name : "");
-  return name && name == std::string("cuda");
-}
-inline Device device_under_test() {
-  static const Device device = [] {
-    if (!on_cuda())
-      return Device{};
-    open_cuda();
-    meta_stands_for(Device::cuda);
-    return Device(Device::cuda);
-  }();
-  return device;
-}
-
-// For a case whose promise is the CPU's own: its reduction tree, threads, instruction sets.
-inline const doctest::skip cpu_only(on_cuda());
 
 // Tensors on the device under test.
 template <class T>

@@ -1,7 +1,5 @@
 // Every formula's value and first and second derivatives against the C library in double and
 // differences of it.
-#include "kernels/formulas.h"
-
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -9,7 +7,9 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/pointwise.h"
-#include "tests/kernels/examples.h"
+#include "kernels/pointwise.h"
+#include "tests/device.h"
+#include "tests/kernels/pointwise_examples.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;
@@ -89,6 +89,14 @@ std::vector<double> contracted(const FormulaCall& f, const Tensors& x, const Ten
   }
   return sum;
 }
+// Of f32; one NaN is as good as another.
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const std::vector<float> x = a.to_vector<float>(), y = b.to_vector<float>();
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](float p, float q) {
+    return bits_of(p) == bits_of(q) || (std::isnan(p) && std::isnan(q));
+  });
+}
+
 }  // namespace
 
 TEST_CASE("pointwise: there is an example of every formula") {
@@ -218,14 +226,6 @@ TEST_CASE("pointwise: instruction sets give the same bits" * cpu_only) {
   for (int i = 0; i < max_inputs; ++i)
     in[i] = x[i].data<float>();
   const float* g = x[max_inputs].data<float>();
-  const auto same = [](const Tensor& a, const Tensor& b) {
-    int different = 0;
-    for (std::int64_t j = 0; j < n; ++j) {
-      const float p = a.data<float>()[j], q = b.data<float>()[j];
-      different += bits_of(p) != bits_of(q) && !(std::isnan(p) && std::isnan(q));
-    }
-    return different == 0;
-  };
   for (const Example& example : examples()) {
     const FormulaCall& f = example.formula;
     INFO(f.name);
@@ -242,7 +242,29 @@ TEST_CASE("pointwise: instruction sets give the same bits" * cpu_only) {
       loops.value(f.formula, in, results[level][max_inputs].data<float>(), n);
     }
     for (int i = 0; i < f.inputs; ++i)
-      CHECK(same(results[0][i], results[1][i]));
-    CHECK(same(results[0][max_inputs], results[1][max_inputs]));
+      CHECK(same_bits(results[0][i], results[1][i]));
+    CHECK(same_bits(results[0][max_inputs], results[1][max_inputs]));
+  }
+}
+
+TEST_CASE("pointwise: f32 values and slopes have the CPU's bits on every device") {
+  const std::int64_t n = 1003;
+  for (const Example& example : examples()) {
+    const FormulaCall& f = example.formula;
+    INFO(f.name);
+    Tensors x, x_cpu;
+    for (int i = 0; i <= f.inputs; ++i) {
+      x.push_back(pointwise(call(Scale{4}), {rough({n}, DType::f32, 20 + i)}));
+      x_cpu.push_back(x[i].to(Device::cpu));
+    }
+    const auto results = [&](const Tensors& all) {
+      const Tensors inputs(all.begin(), all.end() - 1);
+      Tensors made = pointwise_gradients(f, inputs, all.back(), (1u << f.inputs) - 1);
+      made.push_back(pointwise(f, inputs));
+      return made;
+    };
+    const Tensors made = results(x), expected = results(x_cpu);
+    for (std::size_t i = 0; i < made.size(); ++i)
+      CHECK(same_bits(made[i], expected[i]));
   }
 }

@@ -1,0 +1,101 @@
+// Every variant of every kernel, in its proof cases.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "kernels/cuda.h"
+#include "kernels/variant.h"
+#include "tests/device.h"
+#include "tests/kernels/tools.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+bool emulated() {
+  device_under_test();
+  return opened_cuda() == Cuda::emulated;
+}
+
+// How kernels were emulated before, again.
+struct EmulationAgain {
+  ~EmulationAgain() { emulation() = before; }
+  Emulation before = emulation();
+};
+
+template <class F>
+void for_each_proof(F f) {
+  for (const Variant* variant : all_variants())
+    for (const Proof& proof : variant->proofs()) {
+      INFO(variant->name() << ", " << proof.name);
+      f(*variant, proof);
+    }
+}
+
+std::vector<std::byte> bytes_of_results(const Variant& variant, const Proof& proof) {
+  Inputs inputs(1, variant.dtype(), variant.dtype(), device_under_test());
+  std::vector<std::byte> bytes;
+  for (const Tensor& result : proof.run(inputs)) {
+    const Tensor here = contiguous(result).to(Device::cpu);
+    const auto* begin = static_cast<const std::byte*>(here.raw());
+    bytes.insert(bytes.end(), begin, begin + here.bytes());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("proofs: every family has variants, and each agrees with the CPU in f64") {
+  if (!on_cuda()) {
+    MESSAGE("skipped: the CPU is what proofs compare with");
+    return;
+  }
+  const Device device = device_under_test();
+  for (const std::string& family : family_names()) {
+    INFO(family);
+    CHECK(std::any_of(all_variants().begin(), all_variants().end(), [&](const Variant* variant) {
+      return variant->name().starts_with(family + "/");
+    }));
+  }
+  for_each_proof([&](const Variant& variant, const Proof& proof) {
+    const Proven proven = prove(variant, proof, device);
+    CHECK(proven.problem == "");
+    CHECK(proven.launched);
+    CHECK(proven.same_bits);
+    CHECK(proven.error <= proof.bar);
+  });
+}
+
+TEST_CASE("proofs: no order of blocks and threads, and no copy's time, changes a bit") {
+  if (!emulated()) {
+    MESSAGE("skipped: only emulated kernels run in a chosen order");
+    return;
+  }
+  const EmulationAgain after;
+  for_each_proof([](const Variant& variant, const Proof& proof) {
+    emulation() = emulation_from("forward late");
+    const std::vector<std::byte> first = bytes_of_results(variant, proof);
+    for (const char* words : {"forward early", "reverse late", "random=7 early", "random=8 late"}) {
+      INFO(words);
+      emulation() = emulation_from(words);
+      CHECK((bytes_of_results(variant, proof) == first));
+    }
+  });
+}
+
+TEST_CASE("proofs: tensor-core kernels read shared memory without bank conflicts") {
+  if (!emulated()) {
+    MESSAGE("skipped: only emulated kernels count their bank conflicts");
+    return;
+  }
+  const EmulationAgain after;
+  for_each_proof([](const Variant& variant, const Proof& proof) {
+    if (variant.name().find("mma") == std::string::npos)
+      return;
+    emulation().bank_conflicts = 0;
+    bytes_of_results(variant, proof);
+    CHECK(emulation().bank_conflicts == 0);
+  });
+}
