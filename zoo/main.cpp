@@ -36,10 +36,11 @@ const Op& op_named(const std::string& name) {
 }
 
 // One line an op, case, variant and order.
-int check_ops(const std::string& name) {
+int check_ops(const std::string& name, const std::string& device_name) {
+  const Device device = device_named(device_name);
   bool passed = true;
   const auto check = [&](const Op& op) {
-    for (const Finding& finding : check_gradients(op)) {
+    for (const Finding& finding : check_gradients(op, device)) {
       fmt::print("{}/{}/{}, {} order: error {:.1e}, bar {:.0e}: {}{}{}\n", finding.op,
                  finding.case_name, name_of(finding.variant),
                  finding.order == 1 ? "first" : "second", finding.error, finding.bar,
@@ -56,7 +57,7 @@ int check_ops(const std::string& name) {
 }
 
 int run_tool(int argc, char** argv) {
-  std::string action, name, op;
+  std::string action, name, op, device = "auto";
   std::string directory = default_data_directory().string();
   CommandLine line("likely-tool", "likely: the verbs that need no model");
   CLI::App& data = line.verb(
@@ -76,10 +77,16 @@ int run_tool(int argc, char** argv) {
     verb->add_option("--data-dir", directory, "folder of downloaded data")
         ->type_name("FOLDER")
         ->capture_default_str();
-  CLI::App& check = line.verb(
-      "check-gradients", "every operation against central differences, first and second order",
-      {"likely check-gradients", "likely check-gradients softmax"}, [&] { return check_ops(op); });
+  CLI::App& check = line.verb("check-gradients",
+                              "every operation against central differences, first and second order",
+                              {"likely check-gradients", "likely check-gradients softmax",
+                               "likely check-gradients --device cuda"},
+                              [&] { return check_ops(op, device); });
   check.add_option("OP", op, "only this operation")->type_name("");
+  check.add_option("--device", device, "where to compute: auto, cpu or cuda")
+      ->type_name("")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
   return line.run(argc, argv);
 }
 

@@ -35,6 +35,7 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
   Subject subject;
   std::vector<Parameter> parameters;
   for (const Network& network : model->networks()) {
+    network.module.to(device);
     network.module.initialise(configuration.seed(), network.name);
     network.module.to(DType::f64);
     for (auto& [name, parameter] : network.module.parameters()) {

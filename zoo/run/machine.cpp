@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -171,6 +172,21 @@ std::string doctor(const fs::path& data_directory) {
                                             library.problem, library.install));
   return text + fmt::format("\ndata in {}\n", data_directory.string()) +
          list_data_sets(data_directory);
+}
+
+Device device_named(const std::string& wanted) {
+  std::string reason, notice;
+  if (wanted == "cpu")
+    return Device::cpu;
+  const bool on_cpu = wanted == "auto" && !kernels::gpu_serves(reason);
+  if (on_cpu && !reason.empty())
+    notice = fmt::format("device: using the CPU: {}.\n", reason);
+  if (!on_cpu && kernels::open_cuda() == kernels::Cuda::emulated)
+    notice =
+        "device: cuda is emulated by the CPU, which is slow: for trying kernels, not training.\n";
+  static std::once_flag said;
+  std::call_once(said, [&] { fmt::print(stderr, "{}", notice); });
+  return on_cpu ? Device::cpu : Device::cuda;
 }
 
 double measured_peak_flops() {

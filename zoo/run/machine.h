@@ -14,6 +14,10 @@ std::string commit();           // of the source tree that the program lies in; 
 std::int64_t resident_bytes();  // of this process, now
 std::int64_t peak_resident_bytes();  // since it began
 
+// `auto` takes a GPU that can be used, and says on stderr why not where a driver lets expect one;
+// `cuda` without one is emulated, which is said too. UsageError where that was not built.
+Device device_named(const std::string& wanted);
+
 std::string environment_json(Device device);
 std::string doctor(const std::filesystem::path& data_directory);
 

@@ -2,13 +2,11 @@
 
 #include <malloc.h>
 
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "kernels/backend.h"
 #include "kernels/choice.h"
-#include "kernels/gpu.h"
 #include "kernels/parallel.h"
 #include "tensor/allocator.h"
 #include "zoo/data/catalogue.h"
@@ -283,28 +281,8 @@ int train(const ModelDescription& description, const Configuration& configuratio
   return TrainingRun(description, configuration, run, beginning, options).go();
 }
 
-namespace {
-
-// `auto` takes a GPU that can be used, and says why not where a driver lets expect one.
-Device device_of(const std::string& wanted) {
-  std::string reason, notice;
-  if (wanted == "cpu")
-    return Device::cpu;
-  const bool on_cpu = wanted == "auto" && !kernels::gpu_serves(reason);
-  if (on_cpu && !reason.empty())
-    notice = fmt::format("device: using the CPU: {}.\n", reason);
-  if (!on_cpu && kernels::open_cuda() == kernels::Cuda::emulated)
-    notice =
-        "device: cuda is emulated by the CPU, which is slow: for trying kernels, not training.\n";
-  static std::once_flag said;
-  std::call_once(said, [&] { fmt::print(stderr, "{}", notice); });
-  return on_cpu ? Device::cpu : Device::cuda;
-}
-
-}  // namespace
-
 Device apply_to_program(const Configuration& configuration) {
-  const Device device = device_of(configuration.settings.text("device"));
+  const Device device = device_named(configuration.settings.text("device"));
   const std::string& precision = configuration.settings.text("precision");
   require<UsageError>(precision == "f32",
                       "precision: the CPU computes in f32: got {}. Use --precision f32.",
