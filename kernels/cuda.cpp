@@ -60,11 +60,11 @@ Emulation emulation_from(const std::string& words) {
 }
 
 Emulation& emulation() {
-  static Emulation emulation = [] {
+  static Emulation& only = []() -> Emulation& {
     const char* const words = std::getenv("LIKELY_EMULATE");
-    return emulation_from(words ? words : "");
+    return *new Emulation(emulation_from(words ? words : ""));
   }();
-  return emulation;
+  return only;
 }
 
 }  // namespace likely::kernels

@@ -21,7 +21,7 @@ struct Accesses {
   std::array<std::vector<const void*>, 8> of;  // lane
   std::size_t done = 0;
 };
-std::map<Place, Accesses> accesses;
+auto& accesses = *new std::map<Place, Accesses>;
 
 }  // namespace
 

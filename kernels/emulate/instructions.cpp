@@ -30,7 +30,7 @@ struct Copies {
   std::vector<Copy> begun;
   int group = 0;  // the one that the next commit closes
 };
-std::array<Copies, 1024> copies;  // of each thread
+auto& copies = *new std::array<Copies, 1024>;  // of each thread
 bool early = false;
 
 void land(const Copy& copy) {

@@ -2,6 +2,7 @@
 // and the order that CUDA gives to threads. A plain build has none of it.
 #pragma once
 #include <cstddef>
+#include <string>
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -49,7 +50,11 @@ inline void permit(const void*, std::size_t) {}
 // The engine's own doings are ignored while a launch runs.
 #ifdef __SANITIZE_THREAD__
 using Fiber = void*;
-inline Fiber make_fiber() { return __tsan_create_fiber(0); }
+inline Fiber make_fiber(int thread) {
+  const Fiber fiber = __tsan_create_fiber(0);
+  __tsan_set_fiber_name(fiber, ("CUDA thread " + std::to_string(thread)).c_str());
+  return fiber;
+}
 inline void destroy(Fiber fiber) { __tsan_destroy_fiber(fiber); }
 inline Fiber this_fiber() { return __tsan_get_current_fiber(); }
 LIKELY_SWITCHES inline void go_on_as(Fiber fiber) {
@@ -61,7 +66,7 @@ inline void before(void* token) { __tsan_release(token); }
 inline void after(void* token) { __tsan_acquire(token); }
 #else
 struct Fiber {};
-inline Fiber make_fiber() { return {}; }
+inline Fiber make_fiber(int) { return {}; }
 inline void destroy(Fiber) {}
 inline Fiber this_fiber() { return {}; }
 inline void go_on_as(Fiber) {}
