@@ -63,9 +63,8 @@ class Tree:
                             [f"--source-file=*/tests/kernels/{family}*.cpp"]):
                 try:
                     code, _ = run(["timeout", "300", *launcher, build / "tests/test-kernels", *filters],
-                                  LIKELY_TEST_DEVICE="cuda", LIKELY_EMULATE=order,
-                                  LIKELY_TEST_SMALL="1" if preset == "tsan" else "",
-                                  OMP_NUM_THREADS="1")
+                                  LIKELY_TEST_DEVICE="cuda", LIKELY_EMULATE=order, OMP_NUM_THREADS="1",
+                                  **({"LIKELY_TEST_SMALL": "1"} if preset == "tsan" else {}))
                 except OSError as error:
                     sys.exit(str(error))
                 if code:
