@@ -130,8 +130,12 @@ void copy(int index, void* to, const void* from, std::size_t bytes) {
 const bool registered = [] {
   Memory memory{allocate, release, copy};
 #ifndef __CUDACC__
-  memory.opened = emulate::opened;
-  memory.closed = emulate::closed;
+  memory.opened = [](int index, void* block, std::size_t size, std::size_t bytes) {
+    emulate::opened(state_of(index).stream, block, size, bytes);
+  };
+  memory.closed = [](int index, void* block, std::size_t size) {
+    emulate::closed(state_of(index).stream, block, size);
+  };
 #endif
   register_memory(Device::cuda, memory);
   return true;

@@ -8,7 +8,6 @@
 #include <map>
 #include <new>
 
-#include "kernels/cuda/launch.h"
 #include "kernels/emulate/call.h"
 #include "kernels/emulate/memory.h"
 #include "kernels/emulate/profile.h"
@@ -202,8 +201,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 
 namespace likely::kernels::emulate {
 
-void opened(int, void* block, std::size_t size, std::size_t bytes) {
-  const cudaStream_t stream = cuda::stream();
+void opened(cudaStream_t stream, void* block, std::size_t size, std::size_t bytes) {
   call([&] {
     streams().submit(stream, [=] {
       permit(block, bytes);
@@ -213,8 +211,7 @@ void opened(int, void* block, std::size_t size, std::size_t bytes) {
   });
 }
 
-void closed(int, void* block, std::size_t size) {
-  const cudaStream_t stream = cuda::stream();
+void closed(cudaStream_t stream, void* block, std::size_t size) {
   call([&] { streams().submit(stream, [=] { forbid(block, size); }); });
 }
 

@@ -115,6 +115,6 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 // Memory that the allocator hands out and takes back (tensor/device.h): fresh bytes are NaN, and
 // AddressSanitizer watches the rest. Both happen in the order of the stream.
 namespace likely::kernels::emulate {
-void opened(int index, void* block, std::size_t size, std::size_t bytes);
-void closed(int index, void* block, std::size_t size);
+void opened(cudaStream_t stream, void* block, std::size_t size, std::size_t bytes);
+void closed(cudaStream_t stream, void* block, std::size_t size);
 }  // namespace likely::kernels::emulate

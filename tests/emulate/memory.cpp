@@ -226,10 +226,10 @@ TEST_CASE("memory: blocks are given back, joined and given out again") {
 TEST_CASE("memory: what the allocator hands out is NaN, in the order of the stream") {
   const Values<float> block(std::vector<float>(64, 3)), copy(64);
   cuda::launch(tried(), reads_pair, {1u, 64}, Pair{block.begin(), 64}, copy.begin());
-  emulate::closed(0, block.begin(), 256);
-  emulate::opened(0, block.begin(), 256, 128);
+  emulate::closed(cuda::stream(), block.begin(), 256);
+  emulate::opened(cuda::stream(), block.begin(), 256, 128);
   CHECK(copy.read() == std::vector<float>(64, 3));
-  emulate::opened(0, block.begin(), 256, 256);
+  emulate::opened(cuda::stream(), block.begin(), 256, 256);
   for (const float value : block.read())
     CHECK(std::isnan(value));
 }
