@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/reduce.h"
+#include "tensor/allocator.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
 
@@ -151,6 +152,41 @@ TEST_CASE("reduce: the error of a long sum stays at a few roundings") {
   CHECK(std::abs(sum(x).item<double>() - exact) < 1e-6 * exact);  // one by one it is off by 3e-2
 }
 
+TEST_CASE("reduce: what is shared out in parts agrees with plain loops") {
+  struct Long {
+    Shape shape;
+    int axis;
+  };
+  for (const auto& [shape, axis] :
+       {Long{{3, 100003}, 1}, Long{{2, 3001, 3}, 1}, Long{{17000, 130}, 0}, Long{{2100000}, 0}}) {
+    const Tensor x = rough(shape), sums = sum(x, {axis}), places = argmax(x, axis);
+    const std::vector<double> values = to_doubles(x);
+    const std::int64_t reduced = shape[axis], inner = axis == shape.rank() - 1 ? 1 : shape[-1];
+    const auto got = to_doubles(sums);
+    const auto at = places.to_vector<std::int64_t>();
+    for (std::int64_t i = 0; i < sums.numel(); ++i) {
+      const double* first = &values[i / inner * reduced * inner + i % inner];
+      double sum = 0;
+      std::int64_t place = 0;
+      for (std::int64_t r = 0; r < reduced; ++r) {
+        sum += first[r * inner];
+        if (first[r * inner] > first[place * inner])
+          place = r;
+      }
+      CHECK(got[i] == doctest::Approx(sum).epsilon(1e-6));
+      CHECK(at[i] == place);
+    }
+  }
+}
+
+TEST_CASE("reduce: a row alone has the bits of the row in a batch") {
+  for (const std::int64_t n : {3, 700, 5000, 40000}) {
+    const Tensor x = rough({5, n});
+    CHECK(sum(x, {1}).slice(0, 3, 4).to_vector<float>() ==
+          sum(x.slice(0, 3, 4), {1}).to_vector<float>());
+  }
+}
+
 TEST_CASE("reduce: NaN wins a maximum, infinities count") {
   const Tensor x = tensor({3, 2}, std::vector<float>{1, NAN, -infinity, -infinity, infinity, 3});
   const auto y = reduce(Reduction::max, x, {1}).to_vector<float>();
@@ -239,6 +275,24 @@ TEST_CASE("reduce: on meta a sum over apart axes allocates what the CPU would") 
   REQUIRE(log.launches().size() == 2);  // the copy, then the sum
   CHECK(std::string(log.launches()[1].kernel) == "sum");
   CHECK(log.launches()[1].bytes == 4 * (120 + 5));
+}
+
+TEST_CASE("reduce: on meta the peak is the device's, workspace included") {
+  const auto peak = [](Device device) {
+    Allocator& allocator = allocator_of(device);
+    const Tensor x = Tensor::empty({300, 3000}, DType::f32, device);
+    if (!x.is_meta())
+      fill(x, 1);
+    const std::size_t before = allocator.counters().in_use;
+    allocator.reset_peaks();
+    for (const int axis : {0, 1}) {
+      sum(x, {axis});
+      argmax(x, axis);
+    }
+    sum(x);
+    return allocator.counters().peak_in_use - before;
+  };
+  CHECK(peak(Device::meta) == peak(device_under_test()));
 }
 
 TEST_CASE("reduce: errors say what does not fit") {
