@@ -22,7 +22,7 @@ template <class To, class From>
 constexpr int width_of = 16 / (sizeof(To) > sizeof(From) ? sizeof(To) : sizeof(From));
 
 template <class To, class From, bool add, int width>
-__global__ void copy_elements(CopyArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) copy_elements(CopyArguments a) {
   const std::int64_t begin = cuda::thread_number() * width, left = a.layout.count - begin;
   if (left <= 0)
     return;
@@ -60,7 +60,7 @@ struct TransposeArguments {
 
 // `from` is denser along the rows, `to` along the columns: each is walked along its own.
 template <class To, class From, bool add>
-__global__ void transpose_tile(TransposeArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) transpose_tile(TransposeArguments a) {
   auto& tile = cuda::shared<TransposedTile<From>>();
   const unsigned strip = blockIdx.x / a.across, plane = strip / a.down;
   const std::int64_t column = std::int64_t{blockIdx.x - strip * a.across} * side;
@@ -80,7 +80,7 @@ __global__ void transpose_tile(TransposeArguments a) {
 }
 
 template <class T, int width>
-__global__ void fill_elements(CopyArguments a, T value) {
+__global__ void __launch_bounds__(cuda::block_threads) fill_elements(CopyArguments a, T value) {
   const std::int64_t begin = cuda::thread_number() * width, left = a.layout.count - begin;
   if (left <= 0)
     return;
@@ -218,7 +218,7 @@ void transpose(const CopyProblem& problem, int row) {
   a.across = static_cast<unsigned>((a.columns + side - 1) / side);
   const auto blocks = static_cast<unsigned>(a.around.count * a.down * a.across);
   cuda::launch(transposed<To, add>, transpose_tile<To, From, add>,
-               {dim3(blocks), 256, sizeof(TransposedTile<From>)}, a);
+               {dim3(blocks), cuda::block_threads, sizeof(TransposedTile<From>)}, a);
 }
 
 CopyArguments arguments_of(const CopyProblem& problem) {

@@ -7,9 +7,11 @@
 
 namespace likely::kernels::cuda {
 
-// At least n threads in blocks of up to 256; n < 2^39.
+constexpr int block_threads = 256;
+
+// At least n threads; n < 2^39.
 inline Grid threads_for(std::int64_t n) {
-  const std::int64_t threads = n < 256 ? (n + 31) / 32 * 32 : 256;
+  const std::int64_t threads = n < block_threads ? (n + 31) / 32 * 32 : block_threads;
   return {dim3(static_cast<unsigned>((n + threads - 1) / threads)), static_cast<int>(threads)};
 }
 LIKELY_DEVICE std::int64_t thread_number() {
@@ -59,6 +61,9 @@ template <int used, int operands>
 LIKELY_DEVICE Offsets<used> offsets_of(const Layout<operands>& layout, std::int64_t at) {
   Offsets<used> result{};
   auto rest = static_cast<std::uint64_t>(at);  // nvcc divides in 32 bits where both numbers fit
+#ifdef __CUDACC__
+#pragma unroll 1  // a division is long
+#endif
   for (int axis = layout.rank - 1; axis >= 0; --axis) {
     const auto extent = static_cast<std::uint64_t>(layout.extent[axis]);
     const std::uint64_t outer = axis > 0 ? rest / extent : 0;

@@ -16,7 +16,7 @@ struct GatherArguments {
 
 // `width` of T, a divisor of a row, or 1.
 template <class T, int width>
-__global__ void take_elements(GatherArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) take_elements(GatherArguments a) {
   const std::int64_t at = cuda::thread_number() * width;
   if (at >= a.count * a.width)
     return;
@@ -29,14 +29,14 @@ __global__ void take_elements(GatherArguments a) {
 }
 
 template <class T>
-__global__ void pick_elements(GatherArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) pick_elements(GatherArguments a) {
   const std::int64_t at = cuda::thread_number();
   if (at < a.count)
     static_cast<T*>(a.to)[at] = static_cast<const T*>(a.from)[at * a.width + a.index[at]];
 }
 
 template <class T>
-__global__ void place_elements(GatherArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) place_elements(GatherArguments a) {
   const std::int64_t at = cuda::thread_number();
   if (at >= a.count * a.width)
     return;
@@ -46,12 +46,12 @@ __global__ void place_elements(GatherArguments a) {
   static_cast<T*>(a.to)[at] = there ? static_cast<const T*>(a.from)[row] : T();
 }
 
-constexpr int columns_of_a_lane = 4, warps = 4;
+constexpr int columns_of_a_lane = 4, warps = 4, scatter_threads = warps * cuda::warp_size;
 
 // A warp owns one row of the result and 128 of its columns. It looks through the whole index, 32
 // at a time, for the rows that are added to its own.
 template <class T>
-__global__ void scatter_rows(GatherArguments a) {
+__global__ void __launch_bounds__(scatter_threads) scatter_rows(GatherArguments a) {
   constexpr int columns = columns_of_a_lane * cuda::warp_size;
   const auto across = static_cast<unsigned>((a.width + columns - 1) / columns);
   const unsigned group = blockIdx.x / across;
@@ -167,7 +167,7 @@ void scatter_typed(const GatherProblem& problem) {
   constexpr std::int64_t columns = columns_of_a_lane * cuda::warp_size;
   const std::int64_t across = (problem.width + columns - 1) / columns;
   const auto blocks = static_cast<unsigned>(across * ((problem.rows + warps - 1) / warps));
-  cuda::launch(scattered<T>, scatter_rows<T>, {dim3(blocks), warps * cuda::warp_size},
+  cuda::launch(scattered<T>, scatter_rows<T>, {dim3(blocks), scatter_threads},
                arguments_of(problem));
 }
 void scatter(const GatherProblem& problem) {

@@ -51,7 +51,7 @@ constexpr int pack_width = sizeof(S) == 8           ? 1
                                                     : 16 / sizeof(S);
 
 template <Order order, class F, class S, int width>
-__global__ void evaluate(PointwiseArguments<order> a) {
+__global__ void __launch_bounds__(cuda::block_threads) evaluate(PointwiseArguments<order> a) {
   using T = Computed<S>;
   constexpr int inputs = arity<F>();
   constexpr int operands = operands_of(order, inputs), results = results_of(order, inputs);
@@ -62,17 +62,18 @@ __global__ void evaluate(PointwiseArguments<order> a) {
   const int count = left < width ? static_cast<int>(left) : width;
   const auto offsets = cuda::offsets_of<operands>(a.layout, begin);
 
+  S stored[operands][width]{};
+  LIKELY_UNROLL
+  for (int k = 0; k < operands; ++k)
+    if (a.in[k])
+      cuda::read(stored[k], static_cast<const S*>(a.in[k]) + offsets.of[k],
+                 a.layout.stride[k][a.layout.rank - 1], count);
   T in[operands][width], out[results][width];
   LIKELY_UNROLL
-  for (int k = 0; k < operands; ++k) {
-    S stored[width]{};
-    if (a.in[k])
-      cuda::read(stored, static_cast<const S*>(a.in[k]) + offsets.of[k],
-                 a.layout.stride[k][a.layout.rank - 1], count);
+  for (int k = 0; k < operands; ++k)
     LIKELY_UNROLL
-    for (int j = 0; j < width; ++j)
-      in[k][j] = static_cast<T>(stored[j]);
-  }
+  for (int j = 0; j < width; ++j)
+    in[k][j] = static_cast<T>(stored[k][j]);
 
   const F& f = *reinterpret_cast<const F*>(a.constants);
   LIKELY_UNROLL
@@ -82,11 +83,11 @@ __global__ void evaluate(PointwiseArguments<order> a) {
   LIKELY_UNROLL
   for (int k = 0; k < results; ++k)
     if (a.out[k]) {
-      S stored[width];
+      S rounded[width];
       LIKELY_UNROLL
       for (int j = 0; j < width; ++j)
-        stored[j] = static_cast<S>(out[k][j]);
-      cuda::write(static_cast<S*>(a.out[k]) + begin, stored, count);
+        rounded[j] = static_cast<S>(out[k][j]);
+      cuda::write(static_cast<S*>(a.out[k]) + begin, rounded, count);
     }
 }
 

@@ -19,7 +19,7 @@ template <RandomKind kind>
 constexpr int numbers_of_block = kind == RandomKind::integers ? 2 : 4;
 
 template <RandomKind kind, class T>
-__global__ void make_numbers(RandomArguments a) {
+__global__ void __launch_bounds__(cuda::block_threads) make_numbers(RandomArguments a) {
   constexpr int made = numbers_of_block<kind>;
   const std::int64_t block = cuda::thread_number(), begin = block * made, left = a.count - begin;
   if (left <= 0)
