@@ -15,7 +15,7 @@ namespace {
 // Trains a small VAE for some steps, or goes on with it. `device` is "cpu" or "cuda".
 void run(const std::string& folder, const std::string& device, const std::string& steps) {
   const std::map<std::string, std::string> settings{
-      {"data", "shapes"},     {"device", device},  {"steps", steps},        {"batch", "16"},
+      {"data", "bars"},     {"device", device},  {"steps", steps},        {"batch", "16"},
       {"hidden", "24"},       {"latents", "3"},    {"threads", "1"},        {"eval-every", "20"},
       {"sample-every", "20"}, {"eval-count", "8"}, {"schedule", "constant"}};
   GivenSettings given;
