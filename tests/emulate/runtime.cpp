@@ -1,6 +1,5 @@
 // Streams, events, copies, graphs and errors: what a host sees is what it would see with a GPU.
-#include <cstring>
-#include <numeric>
+#include <thread>
 
 #include "tests/emulate/harness.h"
 
@@ -177,6 +176,24 @@ TEST_CASE("runtime: a graph holds launches with their arguments, and replays the
     CHECK(x.read() == std::vector<float>(16, 11.0f * static_cast<float>(replay)));
   }
   CHECK(cudaGraphExecDestroy(executable) == cudaSuccess);
+}
+
+TEST_CASE("runtime: host threads with a stream each do not disturb one another") {
+  const Values<float> x(16), y(16);
+  wait();
+  const auto hundred = [](float* values) {
+    const Stream stream;
+    for (int i = 0; i < 100; ++i) {
+      add_on(stream, values, 1);
+      if (i % 10 == 9)
+        CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    }
+  };
+  std::thread other(hundred, x.begin());
+  hundred(y.begin());
+  other.join();
+  CHECK(x.read() == std::vector<float>(16, 100));
+  CHECK(y.read() == std::vector<float>(16, 100));
 }
 
 TEST_CASE("runtime: what a capture cannot hold ends it") {
