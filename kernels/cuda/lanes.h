@@ -59,10 +59,11 @@ LIKELY_DEVICE double across(double x, int bit) { return __shfl_xor_sync(all_lane
 template <class Op, int size>
 LIKELY_DEVICE typename Op::Value fold(typename Op::Value (&value)[size]) {
   LIKELY_UNROLL
-  for (int half = size / 2; half > 0; half /= 2)
+  for (int half = size / 2; half > 0; half /= 2) {
     LIKELY_UNROLL
-  for (int k = 0; k < half; ++k)
-    value[k] = Op::join(value[k], value[k + half]);
+    for (int k = 0; k < half; ++k)
+      value[k] = Op::join(value[k], value[k + half]);
+  }
   return value[0];
 }
 
@@ -78,10 +79,11 @@ struct Warps {
 template <class Op, int size>
 LIKELY_DEVICE void join(typename Op::Value (&value)[size], int apart, int group,
                         Warps<typename Op::Value, size>& warps) {
-  for (int bit = apart; bit < group && bit < warp_size; bit *= 2)
+  for (int bit = apart; bit < group && bit < warp_size; bit *= 2) {
     LIKELY_UNROLL
-  for (int k = 0; k < size; ++k)
-    value[k] = Op::join(value[k], across(value[k], bit));
+    for (int k = 0; k < size; ++k)
+      value[k] = Op::join(value[k], across(value[k], bit));
+  }
   if (group <= warp_size)
     return;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % warp_size;

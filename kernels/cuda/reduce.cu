@@ -124,11 +124,13 @@ LIKELY_DEVICE void take(typename Op::Value (&value)[size], const S* x, std::int6
     for (int j = 0; j < at_once; ++j)
       pack[j] = load_some(x + (i + j) * step, left(i + j), aligned);
     LIKELY_UNROLL
-    for (int j = 0; j < at_once; ++j)
+    for (int j = 0; j < at_once; ++j) {
       LIKELY_UNROLL
-    for (int k = 0; k < size; ++k)
-      if (k < left(i + j))
-        value[k] = Op::join(value[k], value_of<typename Op::Value>(pack[j].value[k], at(i + j, k)));
+      for (int k = 0; k < size; ++k)
+        if (k < left(i + j))
+          value[k] =
+              Op::join(value[k], value_of<typename Op::Value>(pack[j].value[k], at(i + j, k)));
+    }
   }
 }
 
@@ -178,8 +180,9 @@ __global__ void columns(Task<Op, S, T> task) {
       task.aligned, [&](int i) { return first + i * cut.deep < end ? left : 0; },
       [&](int i, int) { return first + i * cut.deep; });
   join<Op>(value, cut.wide, group, shared<Warps<Value, size>>());
-  if (thread < cut.wide)
-    LIKELY_UNROLL
+  if (thread >= cut.wide)
+    return;
+  LIKELY_UNROLL
   for (int k = 0; k < size; ++k)
     if (k < left)
       task.put(line * task.inner + column + k, value[k]);
