@@ -1,4 +1,4 @@
-// Products against three loops in f64; own kernels against each other bit for bit.
+// Products against three loops in f64, and against each other bit for bit.
 #include "kernels/matmul.h"
 
 #include <doctest/doctest.h>
@@ -6,12 +6,10 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/isa.h"
-#include "kernels/cpu/isa/matmul.h"
-#include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 #include "tensor/allocator.h"
 #include "tests/device.h"
+#include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
 #include "tests/reference/matmul.h"
 
@@ -19,30 +17,6 @@ using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-struct Sizes {
-  std::int64_t m, n, k;
-};
-// On both sides of every tile, panel, strip and block of both instruction sets.
-const Sizes odd_sizes[] = {{1, 1, 1},    {1, 7, 3},     {2, 16, 5},   {3, 17, 16},  {5, 24, 33},
-                           {6, 32, 20},  {7, 33, 1},    {13, 20, 64}, {14, 40, 7},  {15, 8, 100},
-                           {28, 64, 31}, {29, 500, 20}, {61, 47, 53}, {1, 784, 50}, {40, 1, 19},
-                           {9, 70, 513}, {17, 19, 1025}};
-
-enum class Layout { rows, columns, strided };
-
-// [m, n] with the values of `rough`, laid out in one of three ways.
-Tensor laid_out(std::int64_t m, std::int64_t n, Layout layout, DType dtype, std::uint32_t seed) {
-  const Tensor x = rough({m, n}, dtype, seed);
-  if (layout == Layout::rows)
-    return x;
-  Tensor all = layout == Layout::columns ? unwritten({n, m}, dtype)
-                                         : unwritten({2 * m + 1, 3 * n + 1}, dtype);
-  Tensor view = layout == Layout::columns ? all.transpose()
-                                          : all.slice(0, 1, 2 * m + 1, 2).slice(1, 1, 3 * n + 1, 3);
-  copy_into(view, x);
-  return view;
-}
 
 double activated(Activation activation, double slope, double x) {
   switch (activation) {
@@ -81,59 +55,6 @@ double excess(const Tensor& y, const std::vector<double>& expected,
   return worst;
 }
 
-const MatmulBackend& plain_backend() {
-  for (const MatmulBackend* candidate : matmul_family().candidates(Device{}))
-    if (std::string(candidate->name) == "matmul plain")
-      return *candidate;
-  fail("matmul: the plain kernel is not registered.");
-}
-
-Product product_of(const Tensor& a, const Tensor& b, Tensor& c) {
-  Product p{};
-  p.m = a.size(0);
-  p.n = b.size(1);
-  p.k = a.size(1);
-  p.a = a.data<float>();
-  p.a_row = a.strides()[0];
-  p.a_column = a.strides()[1];
-  p.b = b.data<float>();
-  p.b_row = b.strides()[0];
-  p.b_column = b.strides()[1];
-  p.c = c.data<float>();
-  p.c_row = c.strides()[0];
-  p.activation = Activation::tanh;
-  return p;
-}
-
-std::vector<float> by_table(const ProductTable& table, const Tensor& a, const Tensor& b) {
-  Tensor c = unwritten({a.size(0), b.size(1)});
-  const Product p = product_of(a, b, c);
-  const auto floats = static_cast<std::int64_t>(table.workspace(p));
-  const Tensor workspace = filled({floats}, std::numeric_limits<double>::quiet_NaN());
-  table.run(p, workspace.data<float>());
-  return c.to_vector<float>();
-}
-
-std::vector<float> by_plain(const Tensor& a, const Tensor& b) {
-  Tensor c = unwritten({a.size(0), b.size(1)});
-  MatmulProblem p{};
-  p.batch = 1;
-  p.m = a.size(0);
-  p.n = b.size(1);
-  p.k = a.size(1);
-  p.a = a.raw();
-  p.a_row = a.strides()[0];
-  p.a_column = a.strides()[1];
-  p.b = b.raw();
-  p.b_row = b.strides()[0];
-  p.b_column = b.strides()[1];
-  p.c = c.raw();
-  p.c_row = c.strides()[0];
-  p.activation = Activation::tanh;
-  plain_backend().fill(p, nullptr);
-  return c.to_vector<float>();
-}
-
 }  // namespace
 
 TEST_CASE("matmul: agrees with three loops in f64, whatever shape, layout, type and epilogue") {
@@ -169,22 +90,6 @@ TEST_CASE("matmul: agrees with three loops in f64, whatever shape, layout, type 
         }
 }
 
-TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits" * cpu_only) {
-  for (const auto& [m, n, k] : odd_sizes)
-    for (const Layout left : {Layout::rows, Layout::columns})
-      for (const Layout right : {Layout::rows, Layout::columns}) {
-        const Tensor a = laid_out(m, k, left, DType::f32, 1);
-        const Tensor b = laid_out(k, n, right, DType::f32, 2);
-        const std::vector<float> expected = by_plain(a, b);
-        CAPTURE(m);
-        CAPTURE(n);
-        CAPTURE(k);
-        CHECK(by_table(isa_v3::product_table, a, b) == expected);
-        if (cpu_has(Isa::v4))
-          CHECK(by_table(isa_v4::product_table, a, b) == expected);
-      }
-}
-
 TEST_CASE("matmul: own f32 and f64 products have the CPU's bits on every device") {
   for (const auto& [m, n, k] : odd_sizes)
     for (const DType dtype : {DType::f32, DType::f64})
@@ -202,19 +107,6 @@ TEST_CASE("matmul: own f32 and f64 products have the CPU's bits on every device"
         CAPTURE(k);
         CHECK(product(device_under_test()) == product(Device::cpu));
       }
-}
-
-TEST_CASE("matmul: threads change no bit" * cpu_only) {
-  for (const auto& [m, n, k] : {Sizes{128, 20, 500}, Sizes{20, 500, 128}, Sizes{130, 300, 90}}) {
-    const Tensor a = rough({m, k}), b = rough({n, k}, DType::f32, 2).transpose();
-    std::vector<std::vector<float>> results;
-    for (const int count : {1, 2, 3, 7}) {
-      const Threads here(count);
-      results.push_back(matmul(a, b).to_vector<float>());
-    }
-    for (const std::vector<float>& result : results)
-      CHECK(result == results[0]);
-  }
 }
 
 TEST_CASE("matmul: a row computed alone equals the same row in a batch") {

@@ -1,0 +1,32 @@
+// Sizes and layouts of products that reach every edge of the kernels.
+#pragma once
+#include "tests/kernels/tools.h"
+
+namespace likely::kernels {
+
+struct Sizes {
+  std::int64_t m, n, k;
+};
+// On both sides of every tile, panel, strip and block of both instruction sets.
+inline const Sizes odd_sizes[] = {
+    {1, 1, 1},    {1, 7, 3},    {2, 16, 5},  {3, 17, 16},  {5, 24, 33},   {6, 32, 20},
+    {7, 33, 1},   {13, 20, 64}, {14, 40, 7}, {15, 8, 100}, {28, 64, 31},  {29, 500, 20},
+    {61, 47, 53}, {1, 784, 50}, {40, 1, 19}, {9, 70, 513}, {17, 19, 1025}};
+
+enum class Layout { rows, columns, strided };
+
+// [m, n] with the values of `rough`, laid out in one of three ways.
+inline Tensor laid_out(std::int64_t m, std::int64_t n, Layout layout, DType dtype,
+                       std::uint32_t seed) {
+  const Tensor x = rough({m, n}, dtype, seed);
+  if (layout == Layout::rows)
+    return x;
+  Tensor all = layout == Layout::columns ? unwritten({n, m}, dtype)
+                                         : unwritten({2 * m + 1, 3 * n + 1}, dtype);
+  Tensor view = layout == Layout::columns ? all.transpose()
+                                          : all.slice(0, 1, 2 * m + 1, 2).slice(1, 1, 3 * n + 1, 3);
+  copy_into(view, x);
+  return view;
+}
+
+}  // namespace likely::kernels
