@@ -42,8 +42,9 @@ constexpr std::int64_t round_elements = std::int64_t{at_once} * block_threads* P
 
 // A block a part, `rounds` times as long as what a block's threads load at once.
 template <class T>
-__global__ void squares_of_parts(const T* x, std::int64_t count, std::int64_t rounds, bool aligned,
-                                 Squares* parts) {
+__global__ void __launch_bounds__(block_threads)
+    squares_of_parts(const T* x, std::int64_t count, std::int64_t rounds, bool aligned,
+                     Squares* parts) {
   constexpr int size = Pack<T>::size;
   constexpr std::int64_t step = block_threads * size;
   Squares value[size];
@@ -73,8 +74,9 @@ __global__ void squares_of_parts(const T* x, std::int64_t count, std::int64_t ro
 }
 
 // One block.
-__global__ void judge(const Squares* parts, std::int64_t count, const void* loss, DType dtype,
-                      StepState* state) {
+__global__ void __launch_bounds__(block_threads)
+    judge(const Squares* parts, std::int64_t count, const void* loss, DType dtype,
+          StepState* state) {
   Squares one[1] = {Together::start()};
   for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x)
     one[0] = Together::join(one[0], parts[i]);
@@ -122,8 +124,9 @@ struct NoStep {
 constexpr int packs = 4;  // of a thread
 
 template <class Step, class T>
-__global__ void pass_over(Flat<T> flat, PassSettings settings, const StepState* now,
-                          const std::int64_t* count) {
+__global__ void __launch_bounds__(block_threads)
+    pass_over(Flat<T> flat, PassSettings settings, const StepState* now,
+              const std::int64_t* count) {
   constexpr int size = Pack<T>::size;
   if (now->non_finite)
     return;
@@ -157,7 +160,7 @@ __global__ void pass_over(Flat<T> flat, PassSettings settings, const StepState* 
   }
 }
 
-__global__ void advance(const StepState* now, std::int64_t* count) {
+__global__ void __launch_bounds__(1) advance(const StepState* now, std::int64_t* count) {
   if (!now->non_finite)
     ++*count;
 }
