@@ -1,6 +1,7 @@
 // The front of matmul: shapes, strides and batches; which backend; workspace; launch.
 #include "kernels/matmul.h"
 
+#include <atomic>
 #include <cstddef>
 #include <utility>
 
@@ -11,6 +12,8 @@
 
 namespace likely::kernels {
 namespace {
+
+std::atomic<Products> products = Products::f32;
 
 // An axis that a, b and c run along together; the rows of c among them.
 struct Axis {
@@ -117,6 +120,11 @@ const MatmulBackend& backend_for(const MatmulProblem& problem, Device device) {
                         fastest_source(problem, *own, *vendor) == Source::vendor))
     return *vendor;
   require(own, "matmul: no kernel for the device {}.", device);
+  require<UsageError>(
+      own->serves(problem),
+      "matmul: tf32 needs the device cuda: the operands are on {}. Move them there, "
+      "or take --precision f32.",
+      served(device));
   return *own;
 }
 
@@ -161,6 +169,9 @@ void launch(MatmulProblem problem, const std::vector<Axis>& axes, const Tensor& 
 
 }  // namespace
 
+void choose_products(Products chosen) { products = chosen; }
+Products chosen_products() { return products; }
+
 Family<MatmulBackend>& matmul_family() {
   static Family<MatmulBackend> family("matmul");
   return family;
@@ -187,6 +198,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, const 
   problem.n = n;
   problem.k = k;
   problem.dtype = a.dtype();
+  problem.tf32 = a.dtype() == DType::f32 && chosen_products() == Products::tf32;
   problem.a = meta ? nullptr : a.raw();
   problem.a_column = a_strides[-1];
   problem.b = meta ? nullptr : b.raw();

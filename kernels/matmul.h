@@ -13,17 +13,26 @@ struct Epilogue {
 
 // a [..., m, k] times b [..., k, n] → activation(a b + bias) [..., m, n]; leading axes broadcast.
 // Any strides: a transposed view costs no copy. f32, f64, and bf16 (summed in f32).
-// Own kernels sum over k in ascending order with one FMA accumulator an output, so that batch,
-// tile, instruction set and threads change no bit. With into.add the accumulator starts at what
-// `out` holds.
+// Own kernels of f32 and f64 sum over k in ascending order with one FMA accumulator an output, so
+// that batch, tile, instruction set, threads and device change no bit. With into.add the
+// accumulator starts at what `out` holds. (Tensor cores add several terms at once; bf16 and tf32 on
+// cuda.)
 Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue = {},
               const Into& into = {});
+
+// What a product does with f32 operands, from `--precision`: uses them as they are, or rounds them
+// to tf32, 10 bits of fraction, which tensor cores multiply. tf32 is served by cuda alone;
+// elsewhere matmul throws UsageError.
+enum class Products { f32, tf32 };
+void choose_products(Products products);
+Products chosen_products();
 
 // Products as a backend sees them: `batch` of them, equally far apart. Strides in elements; 0 where
 // an operand is the same for all.
 struct MatmulProblem {
   std::int64_t batch, m, n, k;
   DType dtype;
+  bool tf32;  // round the operands, which are f32
   const void* a;
   std::int64_t a_batch, a_row, a_column;
   const void* b;

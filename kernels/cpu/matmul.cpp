@@ -12,7 +12,7 @@
 namespace likely::kernels {
 namespace {
 
-bool serves_all(const MatmulProblem&) { return true; }
+bool serves(const MatmulProblem& problem) { return !problem.tf32; }
 
 // ---- Plain: one accumulator an output, k ascending, any type and strides.
 
@@ -156,10 +156,9 @@ void fast(const MatmulProblem& problem, void* workspace) {
 
 // The first is the default; the second is what the others are compared with.
 const Registered registered_fast{matmul_family(), Device::cpu, Source::own,
-                                 MatmulBackend{"matmul own", serves_all, fast_workspace, fast}};
-const Registered registered_plain{
-    matmul_family(), Device::cpu, Source::own,
-    MatmulBackend{"matmul plain", serves_all, plain_workspace, plain}};
+                                 MatmulBackend{"matmul own", serves, fast_workspace, fast}};
+const Registered registered_plain{matmul_family(), Device::cpu, Source::own,
+                                  MatmulBackend{"matmul plain", serves, plain_workspace, plain}};
 
 }  // namespace
 }  // namespace likely::kernels

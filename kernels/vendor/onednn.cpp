@@ -54,7 +54,7 @@ dnnl::post_ops epilogue(const MatmulProblem& p) {
 
 // Null where oneDNN has nothing for the problem; it says so by an exception.
 std::unique_ptr<Primitive> make(const MatmulProblem& p) {
-  if (p.dtype == DType::f64 || p.k == 0)
+  if (p.dtype == DType::f64 || p.tf32 || p.k == 0)
     return nullptr;
   try {
     auto made = std::make_unique<Primitive>();
@@ -97,7 +97,7 @@ std::shared_ptr<const Primitive> primitive_for(const MatmulProblem& p) {
                                             p.b_column,
                                             p.c_batch,
                                             p.c_row,
-                                            p.add + 2 * p.biased,
+                                            p.add + 2 * p.biased + 4 * p.tf32,
                                             static_cast<int>(p.activation),
                                             std::bit_cast<std::int32_t>(p.slope),
                                             threads()};
