@@ -101,7 +101,8 @@ TEST_CASE("choice: a vendor library that is missing is named, with what installs
   CHECK(served_by(25) == "matmul own");
 }
 
-TEST_CASE("choice: the vendor's products agree with ours, epilogue, add, batch and type") {
+TEST_CASE("choice: the vendor's products agree with ours, epilogue, add, batch and type" *
+          cpu_only) {
   if (vendor_missing())
     return;
   const OwnAgain after;
@@ -141,7 +142,7 @@ TEST_CASE("choice: what a vendor has nothing for is served by own") {
         std::vector<double>(4, 0.0));
 }
 
-TEST_CASE("choice: fastest measures once for a problem and remembers") {
+TEST_CASE("choice: fastest measures once for a problem and remembers" * cpu_only) {
   const OwnAgain after;
   choose_kernels("matmul=fastest");
   const std::string before = remembered_choices();
@@ -164,7 +165,7 @@ TEST_CASE("choice: fastest measures once for a problem and remembers") {
   }
 }
 
-TEST_CASE("choice: fastest never takes a kernel whose results disagree, however fast") {
+TEST_CASE("choice: fastest never takes a kernel whose results disagree, however fast" * cpu_only) {
   const Tensor a = rough({31, 200}), b = rough({200, 30}, DType::f32, 2);
   const Tensor c = full({31, 30}, 5);
   const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);

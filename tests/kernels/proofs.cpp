@@ -85,14 +85,15 @@ TEST_CASE("proofs: no order of blocks and threads, and no copy's time, changes a
   });
 }
 
-TEST_CASE("proofs: tensor-core kernels read shared memory without bank conflicts") {
+TEST_CASE("proofs: products use shared memory without bank conflicts") {
   if (!emulated()) {
     MESSAGE("skipped: only emulated kernels count their bank conflicts");
     return;
   }
   const EmulationAgain after;
+  emulation().counts_bank_conflicts = true;
   for_each_proof([](const Variant& variant, const Proof& proof) {
-    if (variant.name().find("mma") == std::string::npos)
+    if (!variant.name().starts_with("matmul/"))
       return;
     emulation().bank_conflicts = 0;
     bytes_of_results(variant, proof);

@@ -1,0 +1,150 @@
+// Matmul on a GPU: the static rules, and the plain kernel for every type.
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+
+#include "kernels/cuda/matmul.h"
+#include "kernels/cuda/matmul_proofs.h"
+
+namespace likely::kernels::cuda {
+namespace {
+
+// ---- Plain: a thread an output, k ascending, any type and strides.
+
+template <class T>
+using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
+constexpr int plain_threads = 128;
+
+template <class T>
+__global__ void __launch_bounds__(plain_threads) plain(MatmulProblem p) {
+  using S = Sum<T>;
+  const std::int64_t outputs = p.batch * p.m * p.n;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       i < outputs; i += step) {
+    const std::int64_t column = i % p.n, row = i / p.n % p.m, batch = i / p.n / p.m;
+    const T* a = static_cast<const T*>(p.a) + batch * p.a_batch + row * p.a_row;
+    const T* b = static_cast<const T*>(p.b) + batch * p.b_batch + column * p.b_column;
+    T* c = static_cast<T*>(p.c) + batch * p.c_batch + row * p.c_row + column;
+    S sum = p.add ? static_cast<S>(*c) : S(0);
+    for (std::int64_t k = 0; k < p.k; ++k)
+      sum = multiply_add(static_cast<S>(a[k * p.a_column]), static_cast<S>(b[k * p.b_row]), sum);
+    if (p.biased)
+      sum = sum + static_cast<S>(static_cast<const T*>(p.bias)[column]);
+    *c = static_cast<T>(activated(p, sum));
+  }
+}
+
+template <class T>
+const Variant plain_kernel = plain_variant(dtype_of<T>);
+
+template <class T>
+void launch_plain(const MatmulProblem& problem) {
+  const std::int64_t outputs = problem.batch * problem.m * problem.n;
+  const std::int64_t blocks = (outputs + plain_threads - 1) / plain_threads;
+  const auto at_once = static_cast<unsigned>(std::min<std::int64_t>(blocks, 1 << 24));
+  launch(plain_kernel<T>, plain<T>, Grid{dim3(at_once), plain_threads}, problem);
+}
+
+void fill_plain(const MatmulProblem& problem, void*) {
+  if (problem.dtype == DType::f32)
+    launch_plain<float>(problem);
+  else if (problem.dtype == DType::f64)
+    launch_plain<double>(problem);
+  else
+    launch_plain<bf16>(problem);
+}
+
+// ---- The static rules
+
+// Where a tile would hold little else than zeros. In f32 either kernel gives the same bits; in bf16
+// the number of rows must not decide, so that a row gives the same bits in every batch.
+bool tiles_are_wasted(const MatmulProblem& p) {
+  return p.dtype == DType::f32 ? p.m * p.n < 1024 || p.k < 4 : p.n < 8 || p.k < 16;
+}
+
+void fill(const MatmulProblem& problem, void* workspace) {
+  MatmulProblem p = problem;  // no step along an axis of one element
+  p.a_row = p.m == 1 ? 0 : p.a_row;
+  p.b_column = p.n == 1 ? 0 : p.b_column;
+  p.a_column = p.k == 1 ? 0 : p.a_column;
+  p.b_row = p.k == 1 ? 0 : p.b_row;
+  if (p.tf32)
+    matmul_tf32(p);
+  else if (p.dtype == DType::f64 || tiles_are_wasted(p))
+    fill_plain(p, workspace);
+  else if (p.dtype == DType::f32)
+    matmul_f32(p);
+  else
+    matmul_bf16(p);
+}
+
+std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
+
+// The order in which packs of an operand [rows, k] can be copied, if any.
+bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_step,
+               std::int64_t rows, std::int64_t row_step, std::int64_t k_step, Adjacent& adjacent) {
+  const std::int64_t size = 16 / static_cast<std::int64_t>(size_of(p.dtype));
+  const auto fits = [&](std::int64_t step) {
+    return step % size == 0 && std::abs(step) <= longest_step;
+  };
+  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0 || batch_step % size != 0)
+    return false;
+  adjacent = k_step == 1 && p.k % size == 0 && fits(row_step) ? Adjacent::k : Adjacent::rows;
+  return adjacent == Adjacent::k || (row_step == 1 && rows % size == 0 && fits(k_step));
+}
+
+bool serves(const MatmulProblem&) { return true; }
+bool serves_plain(const MatmulProblem& problem) { return !problem.tf32; }
+std::size_t workspace(const MatmulProblem&, int) { return 0; }
+
+const Registered registered(matmul_family(), Device::cuda, Source::own,
+                            MatmulBackend{"matmul own", serves, workspace, fill});
+const Registered registered_plain(matmul_family(), Device::cuda, Source::own,
+                                  MatmulBackend{"matmul plain", serves_plain, workspace,
+                                                fill_plain});
+
+}  // namespace
+
+int& forced_tile() {
+  static thread_local int side = 0;
+  return side;
+}
+
+int tile_for(const MatmulProblem& p, std::initializer_list<int> sides) {
+  // GPUs have some 100 multiprocessors. With tiles of twice the side half of them are as fast as
+  // all, for each multiply-add reads half as much shared memory.
+  constexpr std::int64_t enough = 48;
+  const auto count = [&](int side) { return tiles(p.m, side) * tiles(p.n, side); };
+  for (const int side : sides) {
+    const bool wasteful = 16 * count(side) > 5 * count(side / 2);  // outputs: a quarter more
+    if (forced_tile() == side || (!forced_tile() && p.batch * count(side) >= enough && !wasteful))
+      return side;
+  }
+  return *(sides.end() - 1);
+}
+
+Packs packs_of(const MatmulProblem& p) {
+  Packs packs{};
+  packs.possible = packs_fit(p, p.a, p.a_batch, p.m, p.a_row, p.a_column, packs.a) &&
+                   packs_fit(p, p.b, p.b_batch, p.n, p.b_column, p.b_row, packs.b);
+  return packs;
+}
+
+void for_batches(const MatmulProblem& p, int tile,
+                 const std::function<void(const MatmulProblem& part, dim3 blocks)>& launch) {
+  constexpr std::int64_t most = 65535;
+  const auto size = static_cast<std::int64_t>(size_of(p.dtype));
+  for (std::int64_t first = 0; first < p.batch; first += most) {
+    MatmulProblem part = p;
+    part.batch = std::min(most, p.batch - first);
+    part.a = static_cast<const std::byte*>(p.a) + first * p.a_batch * size;
+    part.b = static_cast<const std::byte*>(p.b) + first * p.b_batch * size;
+    part.c = static_cast<std::byte*>(p.c) + first * p.c_batch * size;
+    launch(part, {static_cast<unsigned>(tiles(p.m, tile) * tiles(p.n, tile)), 1,
+                  static_cast<unsigned>(part.batch)});
+  }
+}
+
+}  // namespace likely::kernels::cuda

@@ -1,0 +1,235 @@
+// What the tiled products share: the rules that choose a tile, the ring of tiles that a block reads
+// ahead into, what happens to finished sums, and the kernel made of all that.
+#pragma once
+#include <initializer_list>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/matmul_tile.h"
+#include "kernels/formulas.h"
+
+namespace likely::kernels::cuda {
+
+// Which tiled kernels there are: f32 by FMA; tf32 and bf16 by tensor cores. Any shape and strides.
+void matmul_f32(const MatmulProblem& problem);
+void matmul_tf32(const MatmulProblem& problem);
+void matmul_bf16(const MatmulProblem& problem);
+
+// ---- The static rules
+
+// The side of the tiles that blocks compute: the first of `sides`, from large to small, that makes
+// enough tiles to keep most of a GPU busy and computes little beside the result; the last where
+// none does. A thread may force another, so that the proof of a large tile can be a small problem.
+int tile_for(const MatmulProblem& problem, std::initializer_list<int> sides);
+int& forced_tile();  // 0: none
+
+// How packs of both operands can be copied; not at all where one of them lies awkwardly.
+struct Packs {
+  bool possible;
+  Adjacent a, b;
+};
+Packs packs_of(const MatmulProblem& problem);
+
+// Calls f with constants: Adjacent of a, Adjacent of b, and whether packs are copied. Single
+// elements end up along k.
+template <class F>
+void with_packs(const Packs& packs, F f) {
+  const auto pass = [&]<Adjacent a, Adjacent b, bool possible>() {
+    f(std::integral_constant<Adjacent, a>{}, std::integral_constant<Adjacent, b>{},
+      std::bool_constant<possible>{});
+  };
+  if (!packs.possible)
+    pass.template operator()<Adjacent::k, Adjacent::k, false>();
+  else if (packs.a == Adjacent::k && packs.b == Adjacent::k)
+    pass.template operator()<Adjacent::k, Adjacent::k, true>();
+  else if (packs.a == Adjacent::k)
+    pass.template operator()<Adjacent::k, Adjacent::rows, true>();
+  else if (packs.b == Adjacent::k)
+    pass.template operator()<Adjacent::rows, Adjacent::k, true>();
+  else
+    pass.template operator()<Adjacent::rows, Adjacent::rows, true>();
+}
+
+// The problem in parts whose products fit into a grid's z, each with its blocks.
+void for_batches(const MatmulProblem& problem, int tile,
+                 const std::function<void(const MatmulProblem& part, dim3 blocks)>& launch);
+
+// ---- The ring
+
+// How a block works: its tile of the result is square.
+template <class Element, int tile_, int threads_, int stages_, Adjacent a_, Adjacent b_,
+          bool packs_>
+struct Way {
+  using T = Element;
+  static constexpr int tile = tile_, threads = threads_, stages = stages_;
+  static constexpr Adjacent a = a_, b = b_;
+  static constexpr bool packs = packs_;
+  static constexpr int slab = tile < 64 ? tile : 64;  // rows of sums that are finished at once
+
+  struct Stage {
+    Pack<T> a[tile * 4], b[tile * 4];
+  };
+  union Memory {
+    Stage stage[stages];
+    float sums[slab][tile + 8];  // the 8 spread eight rows over all banks
+  };
+};
+
+template <class W, Adjacent adjacent>
+LIKELY_DEVICE auto reader(const Operand<typename W::T>& operand, float padding) {
+  if constexpr (W::packs)
+    return PackReader<typename W::T, adjacent, W::tile, W::threads>(operand);
+  else
+    return ElementReader<typename W::T, W::tile, W::threads>(operand, typename W::T(padding));
+}
+
+// Calls multiply(stage, how many of its k there are) for one stage after the other, while those
+// behind it are on their way. Single elements beyond k are -0 in a and 0 in b: their product
+// changes no sum, not even -0.
+template <class W, class F>
+LIKELY_DEVICE void for_stages(typename W::Memory& memory, const Operand<typename W::T>& left,
+                              const Operand<typename W::T>& right, std::int64_t k, F multiply) {
+  constexpr int ahead = W::stages - 1, depth = tile_k<typename W::T>;
+  const int steps = static_cast<int>((k + depth - 1) / depth);
+  const int last = static_cast<int>(k - static_cast<std::int64_t>(steps - 1) * depth);
+  auto a = reader<W, W::a>(left, -0.0f);
+  auto b = reader<W, W::b>(right, 0.0f);
+  const auto k_of = [&](int steps_left) { return steps_left == 1 ? last : depth; };
+  const auto fetch = [&](int stage, int steps_left) {
+    if (steps_left > 0) {
+      a.next_stage(memory.stage[stage].a, k_of(steps_left));
+      b.next_stage(memory.stage[stage].b, k_of(steps_left));
+    }
+    cp_async_commit();
+  };
+  LIKELY_UNROLL
+  for (int stage = 0; stage < ahead; ++stage)
+    fetch(stage, steps - stage);
+  int now = 0;
+  for (int steps_left = steps; steps_left > 0; --steps_left) {
+    cp_async_wait<ahead - 1>();
+    __syncthreads();  // all have waited, and have read what is written next
+    fetch(now == 0 ? ahead : now - 1, steps_left - ahead);
+    multiply(memory.stage[now], k_of(steps_left));
+    now = now == ahead ? 0 : now + 1;
+  }
+  __syncthreads();  // the stages have been read, and no copies are under way
+}
+
+template <class T>
+LIKELY_DEVICE Operand<T> left_operand(const MatmulProblem& p, std::int64_t row, int tile) {
+  const T* from = static_cast<const T*>(p.a) + blockIdx.z * p.a_batch + row * p.a_row;
+  return {from, p.a_row, p.a_column, p.m - row < tile ? static_cast<int>(p.m - row) : tile};
+}
+template <class T>
+LIKELY_DEVICE Operand<T> right_operand(const MatmulProblem& p, std::int64_t column, int tile) {
+  const T* from = static_cast<const T*>(p.b) + blockIdx.z * p.b_batch + column * p.b_column;
+  return {from, p.b_column, p.b_row, p.n - column < tile ? static_cast<int>(p.n - column) : tile};
+}
+
+// ---- The epilogue: the formulas of the pointwise kernels
+
+template <class T>
+LIKELY_DEVICE T activated(const MatmulProblem& p, T x) {
+  switch (p.activation) {
+    case Activation::none:
+      break;
+    case Activation::relu:
+      return Relu{}(x);
+    case Activation::leaky_relu:
+      return LeakyRelu{p.slope}(x);
+    case Activation::tanh:
+      return Tanh{}(x);
+    case Activation::sigmoid:
+      return Sigmoid{}(x);
+  }
+  return x;
+}
+
+template <class T>
+LIKELY_DEVICE T* result_of(const MatmulProblem& p) {
+  return static_cast<T*>(p.c) + blockIdx.z * p.c_batch;
+}
+
+// Where a slab keeps a column's sums: a pack of bf16 takes two packs of them, which eight threads
+// read without conflicts if every other eight packs are swapped in pairs.
+template <class T>
+LIKELY_DEVICE int sums_column(int column) {
+  return sizeof(T) == 2 ? column ^ (column / 8 & 4) : column;
+}
+
+// c = activation(sums + bias), or of (sums + c + bias) where `add`. By packs where c is aligned.
+template <class T, bool add, int threads, int rows, int width>
+LIKELY_DEVICE void finish(const MatmulProblem& p, const float (&sums)[rows][width],
+                          std::int64_t first_row, std::int64_t first_column) {
+  constexpr int size = Pack<T>::size, packs = (width - 8) / size;
+  const bool aligned =
+      reinterpret_cast<std::uintptr_t>(result_of<T>(p)) % 16 == 0 && p.c_row % size == 0;
+  for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += threads) {
+    const std::int64_t row = first_row + i / packs, column = first_column + i % packs * size;
+    if (row >= p.m || column >= p.n)
+      continue;
+    T* c = result_of<T>(p) + row * p.c_row + column;
+    const T* bias = static_cast<const T*>(p.bias) + column;
+    Pack<float> sum[size / 4];
+    LIKELY_UNROLL
+    for (int j = 0; j < size / 4; ++j)
+      sum[j] = load16(&sums[i / packs][sums_column<T>(i % packs * size + j * 4)]);
+    const bool whole = aligned && column + size <= p.n;
+    Pack<T> result{};
+    LIKELY_UNROLL
+    for (int j = 0; j < size; ++j) {
+      if (column + j >= p.n)
+        break;
+      float x = sum[j / 4].value[j % 4];
+      if (add && p.add)
+        x = x + static_cast<float>(c[j]);
+      if (p.biased)
+        x = x + static_cast<float>(bias[j]);
+      result.value[j] = T(activated(p, x));
+      if (!whole)
+        c[j] = result.value[j];
+    }
+    if (whole)
+      store16(c, result);
+  }
+}
+
+// ---- The kernel. Sums are what a thread keeps of the block's tile:
+//   row(), column()            of its first output in the tile
+//   start(p, corner)           zeros, or with `starts_from_c` what c holds if that is added to
+//   multiply(stage, k_left)    adds the products of a stage, of which k_left are there
+//   store(sums, first)         writes those of its outputs that lie in a slab from row `first` on
+
+template <class W, class Sums>
+__global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(MatmulProblem p) {
+  using T = typename W::T;
+  auto& memory = shared<typename W::Memory>();
+  const Corner<W::tile> corner(p);
+  Sums sums;
+  sums.start(p, corner);
+  const bool busy = corner.row() + sums.row() < p.m && corner.column() + sums.column() < p.n;
+  for_stages<W>(memory, left_operand<T>(p, corner.row(), W::tile),
+                right_operand<T>(p, corner.column(), W::tile), p.k,
+                [&](const typename W::Stage& stage, int k_left) {
+                  if (busy)
+                    sums.multiply(stage, k_left);
+                });
+  LIKELY_UNROLL
+  for (int first = 0; first < W::tile; first += W::slab) {
+    if (first > 0)
+      __syncthreads();  // the slab before has been read
+    sums.store(memory.sums, first);
+    __syncthreads();
+    finish<T, !Sums::starts_from_c, W::threads>(p, memory.sums, corner.row() + first,
+                                                corner.column());
+  }
+}
+
+template <class W, class Sums>
+void launch_tiled(const Variant& variant, const MatmulProblem& problem) {
+  for_batches(problem, W::tile, [&](const MatmulProblem& part, dim3 blocks) {
+    launch(variant, tiled<W, Sums>, Grid{blocks, W::threads, sizeof(typename W::Memory)}, part);
+  });
+}
+
+}  // namespace likely::kernels::cuda

@@ -1,0 +1,116 @@
+// The proofs of products: exact tiles in all layouts, ragged edges and batches with every step of
+// the epilogue, the smallest alignment, and strides.
+#include <cmath>
+
+#include "kernels/cuda/matmul_proofs.h"
+
+namespace likely::kernels::cuda {
+namespace {
+
+// The tile and the products of a proof while it lives.
+class Chosen {
+ public:
+  explicit Chosen(const Tiled& tiled) {
+    forced_tile() = tiled.tile;
+    choose_products(tiled.products);
+  }
+  ~Chosen() {
+    forced_tile() = tile_;
+    choose_products(products_);
+  }
+  Chosen(const Chosen&) = delete;
+
+ private:
+  const int tile_ = forced_tile();
+  const Products products_ = chosen_products();
+};
+
+struct Sizes {
+  std::int64_t m, n, k;
+};
+
+std::int64_t stages_of_k(const Tiled& tiled, std::int64_t count) {
+  return count * 64 / static_cast<std::int64_t>(size_of(tiled.dtype));
+}
+
+// Rounding errors of sums of k products grow like √k; bf16 results are rounded once more.
+double bar_for(const Tiled& tiled, std::int64_t k) {
+  if (tiled.dtype == DType::bf16 || tiled.dtype == DType::f64)
+    return tiled.dtype == DType::bf16 ? 1e-2 : 1e-12;
+  return tiled.products == Products::tf32 ? 3 * 0x1p-11
+                                          : 2 * std::sqrt(static_cast<double>(k)) * 0x1p-24;
+}
+
+// In (-½, ½), so that sums of some dozens of products leave tanh a slope.
+Tensor small(Inputs& in, const Shape& shape) { return in.uniform(shape, -0.5, 0.5); }
+
+// The same, one element behind an aligned address.
+Tensor behind(Inputs& in, const Shape& shape) {
+  return small(in, {shape.numel() + 1}).slice(0, 1, shape.numel() + 1).reshape(shape);
+}
+
+// Exact tiles, all layouts of both operands, and more stages than a block reads ahead.
+Proof four_layouts(const Tiled& tiled) {
+  const Sizes sizes{tiled.tile, tiled.tile, stages_of_k(tiled, 5)};
+  return {"four layouts", bar_for(tiled, sizes.k), [=](Inputs& in) -> Tensors {
+            const Chosen chosen(tiled);
+            const auto [m, n, k] = sizes;
+            const Tensor a = in.normal({m, k}), at = in.normal({k, m}).transpose();
+            const Tensor b = in.normal({k, n}), bt = in.normal({n, k}).transpose();
+            return {matmul(a, b), matmul(a, bt), matmul(at, b), matmul(at, bt)};
+          }};
+}
+
+// Rows and columns that fill no tile: three products that are added to, with bias and tanh.
+Proof ragged_batch(const Tiled& tiled) {
+  const std::int64_t k = stages_of_k(tiled, 2) + stages_of_k(tiled, 1) / 4;
+  return {"ragged batch", bar_for(tiled, k), [=](Inputs& in) -> Tensors {
+            const Chosen chosen(tiled);
+            const std::int64_t m = tiled.tile + 3, n = tiled.tile + 9;
+            const std::int64_t packs = tiled.tile + 8;
+            const Epilogue tanh{small(in, {n}), Activation::tanh};
+            const Epilogue relu{Tensor(), Activation::leaky_relu};
+            const Tensor out = small(in, {3, m, n});
+            matmul(small(in, {3, m, k}), small(in, {n, k}).transpose(), tanh, {out, true});
+            return {out, matmul(small(in, {k, packs}).transpose(), small(in, {k, packs}), relu)};
+          }};
+}
+
+// Nothing is aligned, no extent is even; and operands whose elements have gaps between them.
+Proof one_behind(const Tiled& tiled) {
+  const std::int64_t k = stages_of_k(tiled, 2) + 5;
+  return {"one behind, strided", bar_for(tiled, k), [=](Inputs& in) -> Tensors {
+            const Chosen chosen(tiled);
+            const std::int64_t m = tiled.tile + 3, n = tiled.tile + 9;
+            const Tensor out = behind(in, {m, n});
+            matmul(behind(in, {m, k}), behind(in, {k, n}), {behind(in, {n}), Activation::sigmoid},
+                   {out, true});
+            const Tensor a = small(in, {k, 2 * m}).slice(1, 0, 2 * m, 2).transpose();
+            const Tensor b = small(in, {k, 3 * n}).slice(1, 1, 3 * n, 3);
+            return {out, matmul(a, b, {Tensor(), Activation::relu})};
+          }};
+}
+
+// Small enough for the default rules to choose the plain kernel in every type.
+Proof small_products(DType dtype) {
+  const Tiled plain{dtype, Products::f32, 0};
+  return {"layouts, batch and epilogue", bar_for(plain, 13), [=](Inputs& in) -> Tensors {
+            const Chosen chosen(plain);
+            const Tensor a = in.normal({3, 7, 13}), b = in.normal({7, 13}).transpose();
+            const Tensor bias = in.normal({7}), out = in.normal({3, 7, 7});
+            matmul(a, b, {bias, Activation::sigmoid}, {out, true});
+            return {out, matmul(a.transpose(), in.normal({13, 5}).slice(0, 0, 7))};
+          }};
+}
+
+}  // namespace
+
+Variant plain_variant(DType dtype) { return {"matmul", "plain", dtype, small_products(dtype)}; }
+Variant packs_variant(const char* name, const Tiled& tiled) {
+  return {"matmul", name, tiled.dtype, four_layouts(tiled), ragged_batch(tiled)};
+}
+Variant elements_variant(const char* name, const Tiled& tiled) {
+  return {"matmul", name, tiled.dtype, one_behind(tiled)};
+}
+
+}  // namespace likely::kernels::cuda
