@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/matmul.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 #include "tests/reference/matmul.h"
 
