@@ -4,8 +4,8 @@
   tests/machine_code.py build/cpu/liblikely_cuda.so
 
 For every kernel and architecture: no local memory (no spills), registers x threads of a block within
-65,536; tensor-core kernels multiply with HMMA and load with LDGSTS.128 (cp.async); the kernels of
-aligned operands load 128 bits at a time. The PTX also assembles for the architectures after Hopper.
+65,536; tensor-core kernels multiply with HMMA and load with LDGSTS.128 (cp.async); the pointwise
+kernels of packs load 128 bits at a time. The PTX also assembles for the architectures after Hopper.
 Prints a line a kernel; exits 1 where one fails. cuobjdump and nvdisasm come from PyPI, into a virtual
 environment beside the module.
 """
@@ -21,10 +21,11 @@ TOOLS = ("nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm")
 LATER = ("sm_100", "sm_120")  # Blackwell
 REGISTERS = 65536             # of a multiprocessor
 
-# A part of a kernel's name, and what its code must hold.
+# What a kernel's name says, mangled or not, and what its code must then hold.
 MUST_HOLD = {
-    "mma": (r"\bHMMA\.", r"\bLDGSTS\.E\.BYPASS\.128|\bLDGSTS\.E(\.\w+)*\.128"),
-    "aligned": (r"\bLDG\.E(\.\w+)*\.128",),
+    r"MmaSums": (r"\bHMMA\.",),
+    r"Way<[^>]*true>": (r"\bLDGSTS(\.\w+)*\.128",),  # packs, by cp.async
+    r" evaluate<[^>]*Order\)[01], .*(float, 4|bf16, 8)>": (r"\bLDG\.E(\.\w+)*\.128",),
 }
 
 
@@ -48,7 +49,8 @@ def tools(folder):
 def demangled(names):
     text = subprocess.run(["c++filt"], input="\n".join(names), check=True, text=True,
                           stdout=subprocess.PIPE).stdout
-    return dict(zip(names, text.split("\n")))
+    short = re.sub(r"(likely|kernels|cuda|\(anonymous namespace\))::", "", text)
+    return dict(zip(names, short.split("\n")))
 
 
 def usage(cuobjdump, module):
@@ -92,9 +94,9 @@ def check(kernel, numbers, instructions, threads):
         yield f"uses local memory (stack {numbers.get('STACK', 0)})"
     if numbers["REG"] * threads > REGISTERS:
         yield f"{numbers['REG']} registers x {threads} threads do not fit"
-    for part, patterns in MUST_HOLD.items():
+    for name, patterns in MUST_HOLD.items():
         for pattern in patterns:
-            if part in kernel and not re.search(pattern, instructions):
+            if re.search(name, kernel) and not re.search(pattern, instructions):
                 yield f"holds no {pattern}"
 
 
@@ -102,7 +104,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     module = pathlib.Path(sys.argv[1])
-    cuobjdump, _ = tools(module.parent)
+    cuobjdump, _ = tools(module.resolve().parent)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -115,7 +117,7 @@ def main():
             threads.update(threads_of(file.read_text()))
         names = demangled([kernel for _, kernel in numbers])
         for (architecture, kernel), used in sorted(numbers.items()):
-            problems = list(check(names[kernel], used, instructions.get((architecture, kernel), ""),
+            problems = list(check(f"{kernel} {names[kernel]}", used, instructions.get((architecture, kernel), ""),
                                   threads.get(kernel, 1024)))
             wrong += bool(problems)
             print(f"{architecture:7} {used['REG']:4} registers  {names[kernel][:90]}"

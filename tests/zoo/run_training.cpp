@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -9,39 +8,15 @@
 #include <set>
 
 #include "tensor/allocator.h"
-#include "tests/zoo/tiny_model.h"
+#include "tests/zoo/tiny_run.h"
 #include "zoo/run/checkpoint.h"
-#include "zoo/run/machine.h"
-#include "zoo/run/plan.h"
 #include "zoo/run/training.h"
 
 using namespace likely;
 
 namespace {
 
-GivenSettings given(const std::map<std::string, std::string>& settings) {
-  GivenSettings result;
-  for (const auto& [name, value] : settings)
-    result[name] = {value, "--" + name};
-  return result;
-}
-
-// Trains quietly in a new folder, or goes on in an old one; returns the exit code.
-int run(const std::string& folder, const std::map<std::string, std::string>& settings = {},
-        FileSystem&& files = HastyFileSystem()) {
-  const ModelDescription description = tiny_description();
-  const bool there = std::filesystem::exists(folder);
-  const Configuration configuration =
-      there ? RunDirectory::open(folder).read_configuration(description, given(settings))
-            : resolve(description, {}, given(settings));
-  const RunDirectory directory =
-      there ? RunDirectory::open(folder) : RunDirectory::create(folder, configuration);
-  const Captured results(1);
-  return train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
-               {Verbosity::quiet, Output::text, &files});
-}
-
-// The same in a process of its own, in which signals may be raised; on one thread, since OpenMP's
+// A run in a process of its own, in which signals may be raised; on one thread, since OpenMP's
 // others do not follow a fork.
 int run_apart(const std::string& folder) {
   std::fflush(nullptr);
@@ -262,53 +237,4 @@ TEST_CASE("training: a precision that is missing is a usage error") {
   CHECK(message_of<UsageError>([] {
           apply_to_program(resolve(tiny_description(), {}, given({{"precision", "bf16"}})));
         }) == "precision: the CPU computes in f32: got bf16. Use --precision f32.");
-}
-
-TEST_CASE("plan: the allocator's peak to the byte") {
-  for (const char* data : {"bars-4", "shapes"}) {
-    CAPTURE(data);
-    const TemporaryFolder folder;
-    const std::map<std::string, std::string> settings{
-        {"data", data}, {"hidden", "1500"}, {"batch", "100"}, {"steps", "5"}, {"eval-every", "2"}};
-    Allocator& cpu = allocator_of(Device::cpu);
-    REQUIRE(cpu.counters().in_use == 0);
-    REQUIRE(run(folder / "run", settings) == 0);
-    const Allocator::Counters counters = cpu.counters();
-    const Plan planned = plan(tiny_description(), resolve(tiny_description(), {}, given(settings)));
-    CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
-    CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
-  }
-}
-
-TEST_CASE("plan: resident memory within 5 %") {
-  if (std::getenv("LIKELY_TEST_SMALL"))
-    return;  // a sanitizer's shadow memory is in nobody's plan
-  const TemporaryFolder folder;
-  const std::map<std::string, std::string> settings{{"data", "shapes"}, {"hidden", "4000"},
-                                                    {"batch", "200"},   {"steps", "5"},
-                                                    {"threads", "1"},   {"eval-every", "2"}};
-  allocator_of(Device::cpu).trim();
-  malloc_trim(0);  // what other cases left in the heap belongs to neither
-  // What f returns in a process of its own.
-  const auto apart = [&](const std::function<std::int64_t()>& f) {
-    const pid_t child = fork();
-    if (child == 0) {
-      replace_file(real_file_system(), folder / "bytes", fmt::format("{}", f()));
-      _exit(0);
-    }
-    waitpid(child, nullptr, 0);
-    return std::stod(read_file(folder / "bytes"));
-  };
-  const double planned = apart([&] {
-    return plan(tiny_description(), resolve(tiny_description(), {}, given(settings)))
-        .resident_bytes();
-  });
-  const double measured = apart([&] {
-    run(folder / "run", settings);
-    return peak_resident_bytes();
-  });
-  CAPTURE(planned);
-  CAPTURE(measured);
-  CHECK(planned > 1e8);
-  CHECK(std::abs(planned / measured - 1) < 0.05);
 }

@@ -55,7 +55,8 @@ std::int64_t fixed_bytes(const Configuration& configuration, Device device) {
     data = data_of(configuration, device);
   } catch (const DataError&) {
   }
-  measured_peak_flops();
+  if (device.kind == Device::cpu)
+    measured_peak_flops();
   allocator_of(device).trim();
   malloc_trim(0);
   return resident_bytes() - static_cast<std::int64_t>(allocator_of(device).counters().held);

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/choice.h"
+#include "kernels/matmul.h"
 #include "kernels/parallel.h"
 #include "tensor/allocator.h"
 #include "zoo/data/catalogue.h"
@@ -99,7 +100,7 @@ void TrainingRun::begin() {
   plan_.steps = steps_;
   plan_.steps_an_epoch = trainer_.batches_an_epoch();
   plan_.images_a_step = configuration_.settings.integer("batch");
-  if (options_.verbosity != Verbosity::quiet)
+  if (options_.verbosity != Verbosity::quiet && device_.kind == Device::cpu)
     plan_.peak_flops = measured_peak_flops();
   allocator_of(device_).trim();
   malloc_trim(0);
@@ -284,9 +285,11 @@ int train(const ModelDescription& description, const Configuration& configuratio
 Device apply_to_program(const Configuration& configuration) {
   const Device device = device_named(configuration.settings.text("device"));
   const std::string& precision = configuration.settings.text("precision");
-  require<UsageError>(precision == "f32",
-                      "precision: the CPU computes in f32: got {}. Use --precision f32.",
-                      precision);
+  const bool tf32 = precision == "tf32" && device.kind == Device::cuda;
+  require<UsageError>(
+      precision == "f32" || tf32, "precision: {} computes in f32: got {}. Use --precision f32.",
+      device.kind == Device::cuda ? "cuda, where not in tf32," : "the CPU", precision);
+  kernels::choose_products(tf32 ? kernels::Products::tf32 : kernels::Products::f32);
   kernels::set_threads(static_cast<int>(configuration.settings.integer("threads")));
   kernels::choose_kernels(configuration.settings.text("kernels"));
   return device;
