@@ -7,7 +7,9 @@
 
 namespace likely::kernels::cuda {
 
-constexpr int block_threads = 256;  // at most, of what is built on this header
+// Of a block, at most; two of them find room on a multiprocessor. (Not told how many, ptxas saves
+// registers, and spills.)
+constexpr int block_threads = 256;
 
 inline bool aligned16(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;

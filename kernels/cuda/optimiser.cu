@@ -42,7 +42,7 @@ constexpr std::int64_t round_elements = std::int64_t{at_once} * block_threads* P
 
 // A block a part, `rounds` times as long as what a block's threads load at once.
 template <class T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 2)
     squares_of_parts(const T* x, std::int64_t count, std::int64_t rounds, bool aligned,
                      Squares* parts) {
   constexpr int size = Pack<T>::size;
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 // One block.
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 2)
     judge(const Squares* parts, std::int64_t count, const void* loss, DType dtype,
           StepState* state) {
   Squares one[1] = {Together::start()};
@@ -124,7 +124,7 @@ struct NoStep {
 constexpr int packs = 4;  // of a thread
 
 template <class Step, class T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 2)
     pass_over(Flat<T> flat, PassSettings settings, const StepState* now,
               const std::int64_t* count) {
   constexpr int size = Pack<T>::size;

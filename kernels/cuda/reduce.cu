@@ -136,7 +136,7 @@ LIKELY_DEVICE void take(typename Op::Value (&value)[size], const S* x, std::int6
 
 // inner = 1: the threads of a group lie beside each other along a row.
 template <class Op, class S, class T>
-__global__ void __launch_bounds__(block_threads) rows(Task<Op, S, T> task) {
+__global__ void __launch_bounds__(block_threads, 2) rows(Task<Op, S, T> task) {
   using Value = typename Op::Value;
   constexpr int size = Pack<S>::size;
   const Cut& cut = task.cut;
@@ -160,7 +160,7 @@ __global__ void __launch_bounds__(block_threads) rows(Task<Op, S, T> task) {
 
 // The threads of a group with the same columns take every deep-th row of them.
 template <class Op, class S, class T>
-__global__ void __launch_bounds__(block_threads) columns(Task<Op, S, T> task) {
+__global__ void __launch_bounds__(block_threads, 2) columns(Task<Op, S, T> task) {
   using Value = typename Op::Value;
   constexpr int size = Pack<S>::size;
   const Cut& cut = task.cut;

@@ -71,7 +71,7 @@ LIKELY_DEVICE void start(A (&value)[size]) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(block_threads) rows_in_registers(Rows<T> rows, int group) {
+__global__ void __launch_bounds__(block_threads, 2) rows_in_registers(Rows<T> rows, int group) {
   using A = typename Rows<T>::A;
   constexpr int size = Rows<T>::size, packs = held / size;
   auto& joins = shared<Joins<A>>();
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(block_threads) rows_in_registers(Rows<T> rows,
 
 // A block a row.
 template <class T>
-__global__ void __launch_bounds__(block_threads) rows_read_again(Rows<T> rows) {
+__global__ void __launch_bounds__(block_threads, 2) rows_read_again(Rows<T> rows) {
   using A = typename Rows<T>::A;
   constexpr int size = Rows<T>::size;
   constexpr std::int64_t step = block_threads * size, piece = block_threads * held;
