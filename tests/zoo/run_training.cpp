@@ -234,7 +234,9 @@ TEST_CASE("run directory: one that holds files is never written over") {
 }
 
 TEST_CASE("training: a precision that is missing is a usage error") {
-  CHECK(message_of<UsageError>([] {
-          apply_to_program(resolve(tiny_description(), {}, given({{"precision", "bf16"}})));
-        }) == "precision: the CPU computes in f32: got bf16. Use --precision f32.");
+  for (const std::string precision : {"bf16", "tf32"})
+    CHECK(message_of<UsageError>([&] {
+            apply_to_program(resolve(tiny_description(), {},
+                                     given({{"device", "cpu"}, {"precision", precision}})));
+          }) == "precision: the CPU computes in f32: got " + precision + ". Use --precision f32.");
 }
