@@ -10,6 +10,7 @@ Prints a line a kernel; exits 1 where one fails. cuobjdump and nvdisasm come fro
 environment beside the module.
 """
 import collections
+import concurrent.futures
 import pathlib
 import re
 import subprocess
@@ -32,6 +33,11 @@ MUST_HOLD = {
 def output(*command, cwd=None):
     return subprocess.run([str(part) for part in command], cwd=cwd, check=True, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+
+def side_by_side(function, each):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(function, each))
 
 
 def tools(folder):
@@ -71,10 +77,11 @@ def code(cuobjdump, module, folder):
     """{(architecture, kernel): its instructions}, from each embedded cubin."""
     output(cuobjdump, "-xelf", "all", module.resolve(), cwd=folder)
     result = collections.defaultdict(list)
-    for cubin in sorted(folder.glob("*.cubin")):
+    cubins = sorted(folder.glob("*.cubin"))
+    for cubin, text in zip(cubins, side_by_side(lambda each: output(cuobjdump, "-sass", each), cubins)):
         architecture = re.search(r"sm_\w+", cubin.name)[0]
         kernel = None
-        for line in output(cuobjdump, "-sass", cubin).splitlines():
+        for line in text.splitlines():
             if found := re.search(r"Function : (\S+)", line):
                 kernel = found[1]
             elif kernel and "/*" in line:
@@ -123,8 +130,8 @@ def main():
             print(f"{architecture:7} {used['REG']:4} registers  {names[kernel][:90]}"
                   + "".join(f"\n        WRONG: {problem}" for problem in problems))
         for architecture in LATER:
-            for file in ptx:
-                output("ptxas", f"-arch={architecture}", file, "-o", folder / "assembled")
+            side_by_side(lambda file: output("ptxas", f"-arch={architecture}", file, "-o",
+                                             file.with_suffix(f".{architecture}")), ptx)
             print(f"{architecture:7} assembles the PTX of {len(ptx)} files")
         if not numbers or not ptx:
             sys.exit(f"machine code: {module} holds no kernels. Build the target likely_cuda.")

@@ -49,7 +49,11 @@ TEST_CASE("plan: the allocator's peak to the byte") {
     CAPTURE(data);
     const TemporaryFolder folder;
     const std::map<std::string, std::string> settings{
-        {"data", data}, {"hidden", "1500"}, {"batch", "100"}, {"steps", "5"}, {"eval-every", "2"}};
+        {"data", data},
+        {"hidden", std::getenv("LIKELY_TEST_SMALL") ? "200" : "1500"},
+        {"batch", "100"},
+        {"steps", "5"},
+        {"eval-every", "2"}};
     Allocator& cpu = allocator_of(Device::cpu);
     REQUIRE(cpu.counters().in_use == 0);
     REQUIRE(run(folder / "run", settings) == 0);
