@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
+#include "tensor/sequence.h"
 
 namespace likely {
 
@@ -39,14 +40,11 @@ class Samples {
   Variable leaf(const Shape& shape, const std::function<double()>& draw);
   Tensor values(const Shape& shape, const std::function<double()>& draw);
   Shape empty_like(const Shape& shape) const;
-  double unit();
-  double gaussian();
 
-  std::uint64_t seed_;
+  Sequence numbers_;
   DType dtype_;
   Device device_;
   Variant variant_;
-  std::uint64_t drawn_ = 0;
   Variables leaves_;
   Variables placed_;
 };

@@ -1,29 +1,14 @@
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "autograd/op.h"
 #include "autograd/ops.h"
 #include "kernels/copy.h"
-#include "tensor/philox.h"
 
 namespace likely {
 
 Samples::Samples(std::uint64_t seed, DType dtype, Device device, Variant variant)
-    : seed_(seed), dtype_(dtype), device_(device), variant_(variant) {}
-
-// In (0, 1), the next of this object's numbers.
-double Samples::unit() {
-  const PhiloxBlock block =
-      philox({{static_cast<std::uint32_t>(drawn_++), 0, 0, 0}}, static_cast<std::uint32_t>(seed_),
-             static_cast<std::uint32_t>(seed_ >> 32));
-  return uniform_from(block.word[0]);
-}
-
-double Samples::gaussian() {
-  const double radius = std::sqrt(-2 * std::log(unit()));
-  return radius * std::cos(2 * std::numbers::pi * unit());
-}
+    : numbers_(seed), dtype_(dtype), device_(device), variant_(variant) {}
 
 Tensor Samples::values(const Shape& shape, const std::function<double()>& draw) {
   std::vector<double> numbers(static_cast<std::size_t>(shape.numel()));
@@ -63,11 +48,11 @@ Variable Samples::present(const Shape& shape, const std::function<double()>& dra
 }
 
 Variable Samples::normal(const Shape& shape) {
-  return present(shape, [this] { return gaussian(); });
+  return present(shape, [this] { return numbers_.normal(); });
 }
 
 Variable Samples::uniform(const Shape& shape, double low, double high) {
-  return present(shape, [=, this] { return low + (high - low) * unit(); });
+  return present(shape, [=, this] { return low + (high - low) * numbers_.uniform(); });
 }
 
 Variable Samples::positive(const Shape& shape) { return uniform(shape, 0.5, 2.5); }
@@ -75,7 +60,7 @@ Variable Samples::positive(const Shape& shape) { return uniform(shape, 0.5, 2.5)
 Variable Samples::away_from(const Shape& shape, const std::vector<double>& kinks) {
   return present(shape, [&, this] {
     for (;;) {
-      const double x = gaussian();
+      const double x = numbers_.normal();
       if (std::all_of(kinks.begin(), kinks.end(),
                       [x](double kink) { return std::abs(x - kink) >= 0.05; }))
         return x;
@@ -89,14 +74,14 @@ Variable Samples::at(const Shape& shape, const std::vector<double>& values) {
 }
 
 Tensor Samples::constant(const Shape& shape) {
-  return values(empty_like(shape), [this] { return gaussian(); });
+  return values(empty_like(shape), [this] { return numbers_.normal(); });
 }
 
 Tensor Samples::integers(const Shape& shape, std::int64_t below) {
   const Shape drawn = empty_like(shape);
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(drawn.numel()));
   for (std::int64_t& number : numbers)
-    number = static_cast<std::int64_t>(unit() * static_cast<double>(below));
+    number = static_cast<std::int64_t>(numbers_.uniform() * static_cast<double>(below));
   return Tensor::of(drawn, numbers, device_);
 }
 

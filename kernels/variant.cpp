@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numbers>
 
 #include "kernels/copy.h"
-#include "tensor/philox.h"
 
 namespace likely::kernels {
 namespace {
@@ -53,37 +51,28 @@ double error_between(const Tensor& result, const Tensor& reference) {
 
 }  // namespace
 
-double Inputs::unit() {
-  const PhiloxBlock block =
-      philox({{static_cast<std::uint32_t>(drawn_++), 0, 0, 0}}, static_cast<std::uint32_t>(seed_),
-             static_cast<std::uint32_t>(seed_ >> 32));
-  return uniform_from(block.word[0]);
-}
-
 Tensor Inputs::of(const Shape& shape, const std::vector<double>& values) {
   return cast(cast(Tensor::of(shape, values), rounded_), dtype_).to(device_);
 }
 
 Tensor Inputs::normal(const Shape& shape) {
   std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  for (double& value : values) {
-    const double radius = std::sqrt(-2 * std::log(unit()));
-    value = radius * std::cos(2 * std::numbers::pi * unit());
-  }
+  for (double& value : values)
+    value = numbers_.normal();
   return of(shape, values);
 }
 
 Tensor Inputs::uniform(const Shape& shape, double low, double high) {
   std::vector<double> values(static_cast<std::size_t>(shape.numel()));
   for (double& value : values)
-    value = low + (high - low) * unit();
+    value = low + (high - low) * numbers_.uniform();
   return of(shape, values);
 }
 
 Tensor Inputs::integers(const Shape& shape, std::int64_t below) {
   std::vector<std::int64_t> values(static_cast<std::size_t>(shape.numel()));
   for (std::int64_t& value : values)
-    value = static_cast<std::int64_t>(unit() * static_cast<double>(below));
+    value = static_cast<std::int64_t>(numbers_.uniform() * static_cast<double>(below));
   return Tensor::of(shape, values, device_);
 }
 

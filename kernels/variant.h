@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/sequence.h"
 #include "tensor/tensor.h"
 
 namespace likely::kernels {
@@ -17,7 +18,7 @@ namespace likely::kernels {
 class Inputs {
  public:
   Inputs(std::uint64_t seed, DType rounded, DType dtype, Device device)
-      : seed_(seed), rounded_(rounded), dtype_(dtype), device_(device) {}
+      : numbers_(seed), rounded_(rounded), dtype_(dtype), device_(device) {}
 
   Tensor normal(const Shape& shape);
   Tensor uniform(const Shape& shape, double low, double high);
@@ -28,9 +29,7 @@ class Inputs {
   DType dtype() const { return dtype_; }
 
  private:
-  double unit();  // in (0, 1), the next of this object's numbers
-
-  std::uint64_t seed_, drawn_ = 0;
+  Sequence numbers_;
   DType rounded_, dtype_;
   Device device_;
 };
@@ -40,6 +39,16 @@ struct Proof {
   double bar;        // on max |result - reference| / max |reference|, for each result
   std::function<Tensors(Inputs&)> run;
 };
+
+// The bar for results of a few roundings.
+constexpr double bar_of(DType dtype) {
+  return dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-6 : 1e-2;
+}
+
+// All but the first element of a flat tensor, seen as `shape`: at the smallest alignment.
+inline Tensor one_behind(const Tensor& flat, const Shape& shape) {
+  return flat.slice(0, 1, flat.numel()).reshape(shape);
+}
 
 class Variant {
  public:
