@@ -214,8 +214,8 @@ void transpose(const CopyProblem& problem, int row) {
                        problem.from};
   a.around.set(0, around(problem.to_strides));
   a.around.set(1, around(problem.from_strides));
-  a.down = static_cast<unsigned>((a.rows + side - 1) / side);
-  a.across = static_cast<unsigned>((a.columns + side - 1) / side);
+  a.down = static_cast<unsigned>(cuda::quotient_up(a.rows, side));
+  a.across = static_cast<unsigned>(cuda::quotient_up(a.columns, side));
   const auto blocks = static_cast<unsigned>(a.around.count * a.down * a.across);
   cuda::launch(transposed<To, add>, transpose_tile<To, From, add>,
                {dim3(blocks), cuda::block_threads, sizeof(TransposedTile<From>)}, a);
@@ -236,7 +236,7 @@ void copy_typed(const CopyProblem& problem) {
   const CopyArguments a = arguments_of(problem);
   if (a.layout.packs(0, a.to, sizeof(To), width) && a.layout.packs(1, a.from, sizeof(From), width))
     return cuda::launch(packed<To, add>, copy_elements<To, From, add, width>,
-                        cuda::threads_for((a.layout.count + width - 1) / width), a);
+                        cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a);
   cuda::launch(strided<To, add>, copy_elements<To, From, add, 1>, cuda::threads_for(a.layout.count),
                a);
 }
@@ -259,7 +259,7 @@ void fill(const CopyProblem& problem, double value) {
     const CopyArguments a = arguments_of(problem);
     if (a.layout.packs(0, a.to, sizeof(T), width))
       cuda::launch(fill_packed<T>, fill_elements<T, width>,
-                   cuda::threads_for((a.layout.count + width - 1) / width), a, element);
+                   cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a, element);
     else
       cuda::launch(fill_strided<T>, fill_elements<T, 1>, cuda::threads_for(a.layout.count), a,
                    element);

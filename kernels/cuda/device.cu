@@ -147,7 +147,7 @@ cudaStream_t stream() { return state_of(current_device().index).stream; }
 
 const Limits& limits() { return state_of(current_device().index).limits; }
 
-void check(cudaError_t status, const std::string& what) {
+void check(cudaError_t status, std::string_view what) {
   if (status == cudaSuccess)
     return;
   cudaGetLastError();  // so that the next call does not report it again

@@ -23,6 +23,17 @@ namespace likely::kernels::cuda {
 
 constexpr unsigned all_lanes = 0xffffffffu;
 constexpr int warp_size = 32;
+
+// Threads of a block, unless a kernel has its own number. Kernels that hold much in registers say
+// with __launch_bounds__(block_threads, 2) that two blocks find room on a multiprocessor: not told
+// how many, ptxas saves registers, and spills.
+constexpr int block_threads = 256;
+
+LIKELY_HD std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+LIKELY_HD bool aligned16(const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
+}
+
 LIKELY_DEVICE int first_lane(unsigned lanes) {  // of at least one
 #ifdef __CUDACC__
   return __ffs(static_cast<int>(lanes)) - 1;

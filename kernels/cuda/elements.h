@@ -7,12 +7,10 @@
 
 namespace likely::kernels::cuda {
 
-constexpr int block_threads = 256;
-
 // At least n threads; n < 2^39.
 inline Grid threads_for(std::int64_t n) {
   const std::int64_t threads = n < block_threads ? (n + 31) / 32 * 32 : block_threads;
-  return {dim3(static_cast<unsigned>((n + threads - 1) / threads)), static_cast<int>(threads)};
+  return {dim3(static_cast<unsigned>(quotient_up(n, threads))), static_cast<int>(threads)};
 }
 LIKELY_DEVICE std::int64_t thread_number() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -53,7 +53,7 @@ constexpr int columns_of_a_lane = 4, warps = 4, scatter_threads = warps * cuda::
 template <class T>
 __global__ void __launch_bounds__(scatter_threads) scatter_rows(GatherArguments a) {
   constexpr int columns = columns_of_a_lane * cuda::warp_size;
-  const auto across = static_cast<unsigned>((a.width + columns - 1) / columns);
+  const auto across = static_cast<unsigned>(cuda::quotient_up(a.width, columns));
   const unsigned group = blockIdx.x / across;
   const int lane = threadIdx.x % cuda::warp_size;
   const std::int64_t row = std::int64_t{group} * warps + threadIdx.x / cuda::warp_size;
@@ -136,10 +136,7 @@ void take_rows(const GatherProblem& problem) {
   with_type(problem.dtype, [&]<class T>(Type<T>) {
     constexpr int width = 16 / sizeof(T);
     const std::int64_t n = problem.count * problem.width;
-    const auto aligned = [](const void* p) {
-      return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
-    };
-    if (problem.width % width == 0 && aligned(problem.from) && aligned(problem.to))
+    if (problem.width % width == 0 && cuda::aligned16(problem.from) && cuda::aligned16(problem.to))
       cuda::launch(take_packed<T>, take_elements<T, width>, cuda::threads_for(n / width),
                    arguments_of(problem));
     else
@@ -165,8 +162,8 @@ void place_each(const GatherProblem& problem) {
 template <class T>
 void scatter_typed(const GatherProblem& problem) {
   constexpr std::int64_t columns = columns_of_a_lane * cuda::warp_size;
-  const std::int64_t across = (problem.width + columns - 1) / columns;
-  const auto blocks = static_cast<unsigned>(across * ((problem.rows + warps - 1) / warps));
+  const std::int64_t across = cuda::quotient_up(problem.width, columns);
+  const auto blocks = static_cast<unsigned>(across * cuda::quotient_up(problem.rows, warps));
   cuda::launch(scattered<T>, scatter_rows<T>, {dim3(blocks), scatter_threads},
                arguments_of(problem));
 }

@@ -7,14 +7,6 @@
 
 namespace likely::kernels::cuda {
 
-// Of a block, at most; two of them find room on a multiprocessor. (Not told how many, ptxas saves
-// registers, and spills.)
-constexpr int block_threads = 256;
-
-inline bool aligned16(const void* address) {
-  return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
-}
-
 // A pack of which the first `left` elements exist (none where that is not positive), by one access
 // where packs are aligned and this one is whole.
 template <class T>
@@ -104,7 +96,7 @@ LIKELY_DEVICE void join(typename Op::Value (&value)[size], int apart, int group,
 
 // The threads of a block of groups: all it may have, or fewer where there are few groups.
 inline int threads_for(std::int64_t groups, int group) {
-  const std::int64_t needed = (groups * group + warp_size - 1) / warp_size * warp_size;
+  const std::int64_t needed = quotient_up(groups * group, warp_size) * warp_size;
   return needed < block_threads ? static_cast<int>(needed) : block_threads;
 }
 

@@ -5,6 +5,8 @@
 #include <cuda_runtime.h>
 
 #include <array>
+#include <string_view>
+#include <tuple>
 #include <type_traits>
 
 #include "kernels/variant.h"
@@ -22,7 +24,7 @@ struct Limits {
 const Limits& limits();
 
 // Throws where a call of the runtime failed, naming `what` (an operation or a variant's launch).
-void check(cudaError_t status, const std::string& what);
+void check(cudaError_t status, std::string_view what);
 
 struct Grid {
   dim3 blocks;

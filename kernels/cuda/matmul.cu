@@ -42,7 +42,7 @@ const Variant plain_kernel = plain_variant(dtype_of<T>);
 template <class T>
 void launch_plain(const MatmulProblem& problem) {
   const std::int64_t outputs = problem.batch * problem.m * problem.n;
-  const std::int64_t blocks = (outputs + plain_threads - 1) / plain_threads;
+  const std::int64_t blocks = quotient_up(outputs, plain_threads);
   const auto at_once = static_cast<unsigned>(std::min<std::int64_t>(blocks, 1 << 24));
   launch(plain_kernel<T>, plain<T>, Grid{dim3(at_once), plain_threads}, problem);
 }
@@ -80,8 +80,6 @@ void fill(const MatmulProblem& problem, void* workspace) {
     matmul_bf16(p);
 }
 
-std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
-
 // The order in which packs of an operand [rows, k] can be copied, if any.
 bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_step,
                std::int64_t rows, std::int64_t row_step, std::int64_t k_step, Adjacent& adjacent) {
@@ -89,7 +87,7 @@ bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_s
   const auto fits = [&](std::int64_t step) {
     return step % size == 0 && std::abs(step) <= longest_step;
   };
-  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0 || batch_step % size != 0)
+  if (!aligned16(address) || batch_step % size != 0)
     return false;
   adjacent = k_step == 1 && p.k % size == 0 && fits(row_step) ? Adjacent::k : Adjacent::rows;
   return adjacent == Adjacent::k || (row_step == 1 && rows % size == 0 && fits(k_step));
@@ -116,7 +114,7 @@ int tile_for(const MatmulProblem& p, std::initializer_list<int> sides) {
   // GPUs have some 100 multiprocessors. With tiles of twice the side half of them are as fast as
   // all, for each multiply-add reads half as much shared memory.
   constexpr std::int64_t enough = 48;
-  const auto count = [&](int side) { return tiles(p.m, side) * tiles(p.n, side); };
+  const auto count = [&](int side) { return quotient_up(p.m, side) * quotient_up(p.n, side); };
   for (const int side : sides) {
     const bool wasteful = 16 * count(side) > 5 * count(side / 2);  // outputs: a quarter more
     if (forced_tile() == side || (!forced_tile() && p.batch * count(side) >= enough && !wasteful))
@@ -142,7 +140,7 @@ void for_batches(const MatmulProblem& p, int tile,
     part.a = static_cast<const std::byte*>(p.a) + first * p.a_batch * size;
     part.b = static_cast<const std::byte*>(p.b) + first * p.b_batch * size;
     part.c = static_cast<std::byte*>(p.c) + first * p.c_batch * size;
-    launch(part, {static_cast<unsigned>(tiles(p.m, tile) * tiles(p.n, tile)), 1,
+    launch(part, {static_cast<unsigned>(quotient_up(p.m, tile) * quotient_up(p.n, tile)), 1,
                   static_cast<unsigned>(part.batch)});
   }
 }

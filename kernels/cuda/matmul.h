@@ -89,7 +89,7 @@ template <class W, class F>
 LIKELY_DEVICE void for_stages(typename W::Memory& memory, const Operand<typename W::T>& left,
                               const Operand<typename W::T>& right, std::int64_t k, F multiply) {
   constexpr int ahead = W::stages - 1, depth = tile_k<typename W::T>;
-  const int steps = static_cast<int>((k + depth - 1) / depth);
+  const int steps = static_cast<int>(quotient_up(k, depth));
   const int last = static_cast<int>(k - static_cast<std::int64_t>(steps - 1) * depth);
   auto a = reader<W, W::a>(left, -0.0f);
   auto b = reader<W, W::b>(right, 0.0f);
@@ -162,8 +162,7 @@ template <class T, bool add, int threads, int rows, int width>
 LIKELY_DEVICE void finish(const MatmulProblem& p, const float (&sums)[rows][width],
                           std::int64_t first_row, std::int64_t first_column) {
   constexpr int size = Pack<T>::size, packs = (width - 8) / size;
-  const bool aligned =
-      reinterpret_cast<std::uintptr_t>(result_of<T>(p)) % 16 == 0 && p.c_row % size == 0;
+  const bool aligned = aligned16(result_of<T>(p)) && p.c_row % size == 0;
   for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += threads) {
     const std::int64_t row = first_row + i / packs, column = first_column + i % packs * size;
     if (row >= p.m || column >= p.n)

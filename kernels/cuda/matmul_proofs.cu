@@ -35,8 +35,8 @@ std::int64_t stages_of_k(const Tiled& tiled, std::int64_t count) {
 
 // Rounding errors of sums of k products grow like √k; bf16 results are rounded once more.
 double bar_for(const Tiled& tiled, std::int64_t k) {
-  if (tiled.dtype == DType::bf16 || tiled.dtype == DType::f64)
-    return tiled.dtype == DType::bf16 ? 1e-2 : 1e-12;
+  if (tiled.dtype != DType::f32)
+    return bar_of(tiled.dtype);
   return tiled.products == Products::tf32 ? 3 * 0x1p-11
                                           : 2 * std::sqrt(static_cast<double>(k)) * 0x1p-24;
 }
@@ -46,7 +46,7 @@ Tensor small(Inputs& in, const Shape& shape) { return in.uniform(shape, -0.5, 0.
 
 // The same, one element behind an aligned address.
 Tensor behind(Inputs& in, const Shape& shape) {
-  return small(in, {shape.numel() + 1}).slice(0, 1, shape.numel() + 1).reshape(shape);
+  return kernels::one_behind(small(in, {shape.numel() + 1}), shape);
 }
 
 // Exact tiles, all layouts of both operands, and more stages than a block reads ahead.

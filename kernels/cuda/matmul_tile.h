@@ -134,8 +134,8 @@ struct Corner {
   unsigned down, across;  // in tiles
 
   LIKELY_DEVICE explicit Corner(const MatmulProblem& p) {
-    const auto all_down = static_cast<unsigned>((p.m + tile - 1) / tile);
-    const auto all_across = static_cast<unsigned>((p.n + tile - 1) / tile);
+    const auto all_down = static_cast<unsigned>(quotient_up(p.m, tile));
+    const auto all_across = static_cast<unsigned>(quotient_up(p.n, tile));
     const unsigned first = blockIdx.x / (8 * all_across) * 8, place = blockIdx.x % (8 * all_across);
     const unsigned height = all_down - first < 8 ? all_down - first : 8;
     down = first + place % height;

@@ -171,9 +171,9 @@ struct Parts {
 };
 template <class T>
 Parts parts_of(std::int64_t size) {
-  const std::int64_t rounds = std::max<std::int64_t>((size - 1) / round_elements<T> + 1, 1);
-  const std::int64_t of_part = (rounds - 1) / most_parts + 1;
-  return {(rounds - 1) / of_part + 1, of_part};
+  const std::int64_t rounds = std::max<std::int64_t>(quotient_up(size, round_elements<T>), 1);
+  const std::int64_t of_part = quotient_up(rounds, most_parts);
+  return {quotient_up(rounds, of_part), of_part};
 }
 
 template <class T>
@@ -221,7 +221,7 @@ void launch_over(const Variant& variant, const Segment& segment, PassSettings se
   flat.aligned = aligned;
   constexpr std::int64_t elements = std::int64_t{packs} * block_threads * Pack<T>::size;
   launch(variant, pass_over<Step, T>,
-         {static_cast<unsigned>((flat.size - 1) / elements + 1), block_threads,
+         {static_cast<unsigned>(quotient_up(flat.size, elements)), block_threads,
           sizeof(PassNumbers<T>)},
          flat, settings, static_cast<const StepState*>(step.raw()),
          state.count.data<std::int64_t>());

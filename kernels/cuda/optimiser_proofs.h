@@ -7,7 +7,7 @@ namespace likely::kernels {
 
 template <class T>
 struct OptimiserProofs {
-  static constexpr double bar = sizeof(T) == 8 ? 1e-12 : 1e-6;
+  static constexpr double bar = bar_of(dtype_of<T>);
 
   struct Setting {
     std::int64_t size = 5003;

@@ -130,11 +130,6 @@ Tensors every_formula(const Tensors& operands) {
   return results;
 }
 
-template <class S>
-constexpr double pointwise_bar = std::is_same_v<S, bf16>    ? 1e-2
-                                 : std::is_same_v<S, float> ? 1e-6
-                                                            : 1e-12;
-
 template <Order order>
 constexpr const char* named(const char* value, const char* gradients, const char* second) {
   return order == Order::value ? value : order == Order::gradients ? gradients : second;
@@ -145,16 +140,16 @@ const Variant packed{
     "pointwise",
     named<order>("value, packed", "gradients, packed", "second order, packed"),
     dtype_of<S>,
-    Proof{"a ragged end", pointwise_bar<S>,
+    Proof{"a ragged end", bar_of(dtype_of<S>),
           [](Inputs& in) {
             return every_formula<order>({in.normal({259}), in.normal({259}), in.normal({259})});
           }},
-    Proof{"where all functions are defined", pointwise_bar<S>,
+    Proof{"where all functions are defined", bar_of(dtype_of<S>),
           [](Inputs& in) {
             return every_formula<order>(
                 {in.uniform({259}, 0.5, 2), in.uniform({259}, 0.5, 2), in.uniform({259}, 0.5, 2)});
           }},
-    Proof{"a row and a constant", pointwise_bar<S>, [](Inputs& in) {
+    Proof{"a row and a constant", bar_of(dtype_of<S>), [](Inputs& in) {
             return every_formula<order>({in.normal({5, 64}), in.normal({64}), in.normal({1})});
           }}};
 
@@ -163,17 +158,17 @@ const Variant strided{
     "pointwise",
     named<order>("value, strided", "gradients, strided", "second order, strided"),
     dtype_of<S>,
-    Proof{"one element behind", pointwise_bar<S>,
+    Proof{"one element behind", bar_of(dtype_of<S>),
           [](Inputs& in) {
             const Tensor x = in.normal({260});
             return every_formula<order>({x.slice(0, 1, 260), x.slice(0, 0, 259), in.normal({259})});
           }},
-    Proof{"transposed", pointwise_bar<S>,
+    Proof{"transposed", bar_of(dtype_of<S>),
           [](Inputs& in) {
             return every_formula<order>({in.uniform({37, 7}, 0.5, 2).transpose(),
                                          in.uniform({7, 37}, 0.5, 2), in.normal({7, 1})});
           }},
-    Proof{"three axes, every second", pointwise_bar<S>, [](Inputs& in) {
+    Proof{"three axes, every second", bar_of(dtype_of<S>), [](Inputs& in) {
             const Tensor x = in.normal({4, 6, 9});
             return every_formula<order>(
                 {x.slice(1, 0, 6, 2), in.normal({3, 9}), in.normal({9}), in.normal({4, 1, 1})});
@@ -203,7 +198,7 @@ void launch_pointwise(const PointwiseProblem& problem) {
   if constexpr (width > 1)
     if (packs)
       return cuda::launch(packed<order, S>, KernelsOf<order, S, width, Formulas>::kernels[f.index],
-                          cuda::threads_for((a.layout.count + width - 1) / width), a);
+                          cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a);
   cuda::launch(strided<order, S>, KernelsOf<order, S, 1, Formulas>::kernels[f.index],
                cuda::threads_for(a.layout.count), a);
 }

@@ -103,7 +103,7 @@ template <RandomKind kind, class T>
 void launch_numbers(const Variant& variant, const RandomProblem& problem) {
   constexpr int made = numbers_of_block<kind>;
   cuda::launch(
-      variant, make_numbers<kind, T>, cuda::threads_for((problem.count + made - 1) / made),
+      variant, make_numbers<kind, T>, cuda::threads_for(cuda::quotient_up(problem.count, made)),
       RandomArguments{problem.count, static_cast<const StepState*>(problem.state), problem.purpose,
                       problem.index, problem.out, problem.probability, problem.below});
 }

@@ -31,8 +31,6 @@ int power_of_two(std::int64_t at_least, int at_most) {
   return static_cast<int>(std::min(power, static_cast<std::uint64_t>(at_most)));
 }
 
-std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 Cut cut_of(int pack, std::int64_t reduced, std::int64_t inner) {
   Cut cut{};
   if (inner == 1) {

@@ -175,25 +175,21 @@ Tensors all_of(const Tensor& x, int axis) {
 }
 
 template <class T>
-constexpr double bar = sizeof(T) == 8   ? 1e-12
-                       : sizeof(T) == 4 ? 1e-6
-                                        : 1e-2;
-
-template <class T>
 Proof proof(const char* name, std::int64_t rows, std::int64_t columns) {
-  return {name, bar<T>, [=](Inputs& in) { return all_of(in.normal({rows, columns}), 1); }};
+  return {name, bar_of(dtype_of<T>), [=](Inputs& in) {
+            return all_of(in.normal({rows, columns}), 1);
+          }};
 }
 template <class T>
 Proof one_behind(std::int64_t rows, std::int64_t columns) {
-  return {"one element behind", bar<T>, [=](Inputs& in) {
-            const std::int64_t end = rows * columns + 1;
-            return all_of(in.normal({end}).slice(0, 1, end).reshape({rows, columns}), 1);
+  return {"one element behind", bar_of(dtype_of<T>), [=](Inputs& in) {
+            return all_of(kernels::one_behind(in.normal({rows * columns + 1}), {rows, columns}), 1);
           }};
 }
 // Rows of so many columns whose maxima are far from 0, infinite or NaN.
 template <class T>
 Proof specials(std::int64_t columns) {
-  return {"not numbers", bar<T>, [=](Inputs& in) {
+  return {"not numbers", bar_of(dtype_of<T>), [=](Inputs& in) {
             const double i = __builtin_inf(), n = __builtin_nan("");
             const double firsts[6][3] = {{1e3, 999, 0}, {-i, 0, 1},   {i, 0, -i},
                                          {n, 1, i},     {-i, -i, -i}, {-1e30, -1e30, -1e30}};
@@ -246,13 +242,13 @@ void fill_with(const SoftmaxProblem& problem) {
     return launch(rows_of_pieces<T>, rows_read_again<T>,
                   {static_cast<unsigned>(problem.rows), block_threads, sizeof(Joins<A>)}, rows);
   const bool warps = problem.columns <= most_of_warp;
-  const auto packs = static_cast<std::uint64_t>((problem.columns - 1) / Rows<T>::size + 1);
+  const auto packs = static_cast<std::uint64_t>(quotient_up(problem.columns, Rows<T>::size));
   const int group = !warps ? block_threads
                     : packs < static_cast<std::uint64_t>(warp_size)
                         ? static_cast<int>(std::bit_ceil(packs))
                         : warp_size;
   const int threads = threads_for(problem.rows, group), together = threads / group;
-  const auto blocks = static_cast<unsigned>((problem.rows - 1) / together + 1);
+  const auto blocks = static_cast<unsigned>(quotient_up(problem.rows, together));
   launch(warps ? rows_of_warps<T> : rows_of_blocks<T>, rows_in_registers<T>,
          {blocks, threads, sizeof(Joins<A>)}, rows, group);
 }
