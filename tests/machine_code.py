@@ -40,16 +40,13 @@ def side_by_side(function, each):
         return list(pool.map(function, each))
 
 
-def tools(folder):
-    """Paths of cuobjdump and nvdisasm, installed on first use."""
+def installed_cuobjdump(folder):
+    """Its path; installed on first use, with nvdisasm beside it, which it calls."""
     environment = folder / "machine-code-tools"
-    found = {path.name: path for path in environment.rglob("*") if path.name in ("cuobjdump", "nvdisasm")}
-    if len(found) < 2:
+    if not list(environment.rglob("nvdisasm")):
         venv.create(environment, with_pip=True)
         output(environment / "bin/pip", "install", "--quiet", *TOOLS)
-        found = {path.name: path for path in environment.rglob("*")
-                 if path.name in ("cuobjdump", "nvdisasm")}
-    return found["cuobjdump"], found["nvdisasm"]
+    return next(environment.rglob("cuobjdump"))
 
 
 def demangled(names):
@@ -111,7 +108,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     module = pathlib.Path(sys.argv[1])
-    cuobjdump, _ = tools(module.resolve().parent)
+    cuobjdump = installed_cuobjdump(module.resolve().parent)
     wrong = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

@@ -76,10 +76,8 @@ void misaligned(const char* what, const void* address, Site site) {
 }
 
 void cp_async16(void* to, const void* from, bool valid, Site site) {
-  if (reinterpret_cast<std::uintptr_t>(to) % 16 != 0)
-    misaligned("cp.async to", to, site);
-  if (reinterpret_cast<std::uintptr_t>(from) % 16 != 0)
-    misaligned("cp.async from", from, site);
+  require_aligned16("cp.async to", to, site);
+  require_aligned16("cp.async from", from, site);
   if (!block_memory.contains(to))
     fault(site, "cp.async to: {} is not in the block's shared memory", to);
   if (valid && !on_device(from))
@@ -104,8 +102,7 @@ void cp_async_wait(int pending) {
 }
 
 void ldmatrix_x4(std::uint32_t (&r)[4], const void* row, bool transposed, Site site) {
-  if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0)
-    misaligned("ldmatrix", row, site);
+  require_aligned16("ldmatrix", row, site);
   if (!block_memory.contains(row))
     fault(site, "ldmatrix: {} is not in the block's shared memory", row);
   struct Lane {

@@ -21,6 +21,10 @@ LIKELY_EMULATE_HIDDEN extern SharedMemory block_memory;
 
 [[noreturn]] void too_little_shared_memory(std::size_t bytes, Site site);
 [[noreturn]] void misaligned(const char* what, const void* address, Site site);
+inline void require_aligned16(const char* what, const void* address, Site site) {
+  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) [[unlikely]]
+    misaligned(what, address, site);
+}
 void count_access(const void* address, Site site);
 LIKELY_EMULATE_HIDDEN extern bool counts_bank_conflicts;
 
@@ -31,8 +35,7 @@ inline void* shared_memory(std::size_t bytes, Site site) {
 }
 
 inline void access16(const void* address, Site site) {
-  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) [[unlikely]]
-    misaligned("16 bytes at once", address, site);
+  require_aligned16("16 bytes at once", address, site);
   if (counts_bank_conflicts && block_memory.contains(address))
     count_access(address, site);
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
+#include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
 
 using namespace likely;
@@ -36,23 +37,6 @@ MatmulBackend wrong_vendor() {
     std::fill_n(static_cast<float*>(problem.c), problem.n, 1.0f);
   };
   return backend;
-}
-
-MatmulProblem small_problem(const Tensor& a, const Tensor& b, const Tensor& c) {
-  MatmulProblem problem{};
-  problem.batch = 1;
-  problem.m = a.size(0);
-  problem.n = b.size(1);
-  problem.k = a.size(1);
-  problem.a = a.raw();
-  problem.a_row = a.strides()[0];
-  problem.a_column = 1;
-  problem.b = b.raw();
-  problem.b_row = b.strides()[0];
-  problem.b_column = 1;
-  problem.c = c.raw();
-  problem.c_row = c.strides()[0];
-  return problem;
 }
 
 }  // namespace
@@ -169,9 +153,9 @@ TEST_CASE("choice: fastest never takes a kernel whose results disagree, however 
   const Tensor a = rough({31, 200}), b = rough({200, 30}, DType::f32, 2);
   const Tensor c = full({31, 30}, 5);
   const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
-  CHECK(fastest_source(small_problem(a, b, c), own, wrong_vendor()) == Source::own);
+  CHECK(fastest_source(problem_of(a, b, c), own, wrong_vendor()) == Source::own);
   CHECK(to_doubles(c) == std::vector<double>(31 * 30, 5.0));  // measured elsewhere
-  MatmulProblem meta = small_problem(a, b, c);
+  MatmulProblem meta = problem_of(a, b, c);
   meta.m = 30;
   meta.c = nullptr;
   CHECK(fastest_source(meta, own, wrong_vendor()) == Source::own);

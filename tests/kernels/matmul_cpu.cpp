@@ -49,19 +49,7 @@ std::vector<float> by_table(const ProductTable& table, const Tensor& a, const Te
 
 std::vector<float> by_plain(const Tensor& a, const Tensor& b) {
   Tensor c = unwritten({a.size(0), b.size(1)});
-  MatmulProblem p{};
-  p.batch = 1;
-  p.m = a.size(0);
-  p.n = b.size(1);
-  p.k = a.size(1);
-  p.a = a.raw();
-  p.a_row = a.strides()[0];
-  p.a_column = a.strides()[1];
-  p.b = b.raw();
-  p.b_row = b.strides()[0];
-  p.b_column = b.strides()[1];
-  p.c = c.raw();
-  p.c_row = c.strides()[0];
+  MatmulProblem p = problem_of(a, b, c);
   p.activation = Activation::tanh;
   plain_backend().fill(p, nullptr);
   return c.to_vector<float>();

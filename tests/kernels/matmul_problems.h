@@ -1,5 +1,6 @@
 // Sizes and layouts of products that reach every edge of the kernels.
 #pragma once
+#include "kernels/matmul.h"
 #include "tests/kernels/tools.h"
 
 namespace likely::kernels {
@@ -27,6 +28,24 @@ inline Tensor laid_out(std::int64_t m, std::int64_t n, Layout layout, DType dtyp
                                           : all.slice(0, 1, 2 * m + 1, 2).slice(1, 1, 3 * n + 1, 3);
   copy_into(view, x);
   return view;
+}
+
+// c = a b, of matrices as they lie.
+inline MatmulProblem problem_of(const Tensor& a, const Tensor& b, const Tensor& c) {
+  MatmulProblem problem{};
+  problem.batch = 1;
+  problem.m = a.size(0);
+  problem.n = b.size(1);
+  problem.k = a.size(1);
+  problem.a = a.raw();
+  problem.a_row = a.strides()[0];
+  problem.a_column = a.strides()[1];
+  problem.b = b.raw();
+  problem.b_row = b.strides()[0];
+  problem.b_column = b.strides()[1];
+  problem.c = c.raw();
+  problem.c_row = c.strides()[0];
+  return problem;
 }
 
 }  // namespace likely::kernels
