@@ -241,9 +241,9 @@ TEST_CASE("data: wrong rows, missing draws and needless options are named") {
   const auto data = make_data_set("bars", {});
   const std::vector<std::int64_t> beyond = {10000}, first = {0};
   CHECK_THROWS_WITH_AS(data->batch(Split::test, beyond),
-                       "data: bars has no row 10000 in its test split of 10000 images.", Error);
+                       "data: bars has no row 10000 in its test split of 10000.", Error);
   CHECK_THROWS_WITH_AS(data->batch(Split::train, first),
-                       "data: training images of bars need a draw. Pass one of this update.",
+                       "data: the training split of bars needs a draw. Pass one of this update.",
                        Error);
   CHECK_THROWS_WITH_AS(make_data_set("bars", {.binarisation = Binarisation::sampled}),
                        "data: bars is black and white already. Leave out --binarisation sampled.",

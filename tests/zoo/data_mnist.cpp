@@ -90,6 +90,16 @@ TEST_CASE("mnist: splits, labels and binarisations of files made here") {
   const Tensor images = sharp->batch(Split::train, edge, draw_of(0));
   for (std::int64_t i = 0; i < 4; ++i)
     CHECK(mean_of(images.slice(0, i, i + 1)) == (i < 2 ? 0 : 1));
+
+  const auto grey =
+      make_data_set("mnist", {.directory = folder.path(), .binarisation = Binarisation::none});
+  CHECK(grey->name() == "mnist, grey");
+  CHECK(grey->levels() == 256);
+  CHECK(sharp->levels() == 2);
+  CHECK(grey->batch(Split::train, row, draw_of(0)).to_vector<float>() ==
+        std::vector<float>(784, 64 / 255.0f));
+  CHECK(grey->bytes(Split::test, row).to_vector<std::uint8_t>() ==
+        std::vector<std::uint8_t>(784, 64));
 }
 
 TEST_CASE("mnist: the published binarised test images are used where they are present") {
@@ -166,19 +176,19 @@ TEST_CASE("data: names and binarisations that do not exist name the nearest") {
   CHECK_THROWS_WITH_AS(
       make_data_set("mnits", {}),
       "data: there is no data set 'mnits'. Did you mean 'mnist'? There are shapes, "
-      "bars-4, bars, bars-16, mnist, fashion-mnist, binarized-mnist.",
+      "bars-4, bars, bars-16, rings, grid, mnist, fashion-mnist, binarized-mnist.",
       UsageError);
   CHECK_THROWS_WITH_AS(binarisation_of("treshold"),
                        "data: there is no binarisation 'treshold'. Did you mean 'thresholded'? "
-                       "There are sampled, thresholded, fixed.",
+                       "There are sampled, thresholded, fixed, none.",
                        UsageError);
   CHECK_THROWS_WITH_AS(make_data_set("fashion-mnist", {.binarisation = Binarisation::fixed}),
-                       "data: fashion-mnist has no published fixed binarisation. Use sampled or "
-                       "thresholded.",
+                       "data: fashion-mnist has no published fixed binarisation. Use sampled, "
+                       "thresholded or none.",
                        UsageError);
   CHECK_THROWS_WITH_AS(make_data_set("binarized-mnist", {.binarisation = Binarisation::sampled}),
-                       "data: binarized-mnist is one fixed draw. Use --data mnist for sampled "
-                       "binarisation.",
+                       "data: binarized-mnist is one fixed draw. Use --data mnist for "
+                       "--binarisation sampled.",
                        UsageError);
 }
 

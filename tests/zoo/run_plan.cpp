@@ -45,7 +45,7 @@ TEST_CASE("plan: resident memory within 5 %") {
 }
 
 TEST_CASE("plan: the allocator's peak to the byte") {
-  for (const char* data : {"bars-4", "shapes"}) {
+  for (const char* data : {"bars-4", "shapes", "rings"}) {
     CAPTURE(data);
     const TemporaryFolder folder;
     const std::map<std::string, std::string> settings{

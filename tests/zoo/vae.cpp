@@ -7,6 +7,10 @@
 #include "kernels/copy.h"
 #include "kernels/random.h"
 
+namespace likely {
+ModelDescription vae_description();
+}
+
 using namespace likely;
 
 namespace {
@@ -91,4 +95,13 @@ TEST_CASE("vae: samples and reconstructions are images of probabilities") {
     for (const double p : kernels::to_doubles(drawn))
       CHECK((p > 0 && p < 1));
   }
+}
+
+TEST_CASE("vae: data that is not black and white is refused") {
+  const ModelDescription description = vae_description();
+  const Settings settings(description.settings, Preset::quick);
+  CHECK_THROWS_WITH_AS(description.make(settings, {"mnist", {28, 28, 1}, 256}),
+                       "vae: its Bernoulli decoder gives black and white images their probability, "
+                       "and mnist has 256 levels. Choose another --binarisation.",
+                       UsageError);
 }

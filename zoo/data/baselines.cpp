@@ -75,9 +75,13 @@ double compressed_bytes(const std::vector<std::uint8_t>& packed) {
 }  // namespace
 
 std::vector<Baseline> baseline_ladder(const DataSet& data) {
+  if (data.levels() == 0)
+    return {};
   const Shape& image = data.image();
-  require(image[-1] == 1 && image[1] <= 58,
-          "baselines: images of shape {} have no ladder yet: one channel, at most 58 wide.", image);
+  require(data.levels() == 2 && image[-1] == 1 && image[1] <= 58,
+          "baselines: images of shape {} and {} levels have no ladder: one channel of 2 levels, at "
+          "most 58 wide.",
+          image, data.levels());
   const auto pixels = static_cast<double>(image.numel());
   const std::int64_t shown = std::min<std::int64_t>(data.size(Split::train), 50000);
   const std::int64_t tested = data.size(Split::test);

@@ -20,7 +20,7 @@ struct Baseline {
 //                  + ½ (Krichevsky & Trofimov 1981)
 //   zlib -9        the test images packed as bits, compressed together
 // Learnt from the training split shown once (the first 50,000 images of an endless one, each
-// training image binarised once).
+// training image binarised once). Points have no ladder.
 std::vector<Baseline> baseline_ladder(const DataSet& data);
 
 }  // namespace likely

@@ -8,6 +8,7 @@
 #include "zoo/data/generated.h"
 #include "zoo/data/idx.h"
 #include "zoo/data/mnist.h"
+#include "zoo/data/points.h"
 
 namespace likely {
 namespace {
@@ -35,6 +36,19 @@ DataSetDescription bars_description(const std::string& name, int n, double entro
           }};
 }
 
+DataSetDescription points_description(const std::string& name, PointMixture (*mixture)()) {
+  const PointMixture made = mixture();
+  return {name,
+          "endless + 10000 + 10000 points in the plane",
+          fmt::format("{} Gaussians of sd {:.5f}; entropy {:.5f} nats", made.centres().size(),
+                      made.sd(), made.entropy()),
+          "generated, as Gulrajani et al. (2017) drew them",
+          {},
+          [name, mixture](const DataOptions& options) {
+            return make_points(name, mixture(), options);
+          }};
+}
+
 }  // namespace
 
 const char* name_of(Binarisation binarisation) {
@@ -45,14 +59,16 @@ const char* name_of(Binarisation binarisation) {
       return "thresholded";
     case Binarisation::fixed:
       return "fixed";
+    case Binarisation::none:
+      return "none";
   }
   fail("data: {} is none of the binarisations.", static_cast<int>(binarisation));
 }
 
 Binarisation binarisation_of(const std::string& name) {
   std::vector<std::string> names;
-  for (const auto binarisation :
-       {Binarisation::sampled, Binarisation::thresholded, Binarisation::fixed}) {
+  for (const auto binarisation : {Binarisation::sampled, Binarisation::thresholded,
+                                  Binarisation::fixed, Binarisation::none}) {
     names.push_back(name_of(binarisation));
     if (name == names.back())
       return binarisation;
@@ -71,6 +87,8 @@ const std::vector<DataSetDescription>& data_sets() {
                                                       bars_description("bars-4", 4, 3.37909),
                                                       bars_description("bars", 8, 6.23291),
                                                       bars_description("bars-16", 16, 11.78348),
+                                                      points_description("rings", rings_mixture),
+                                                      points_description("grid", grid_mixture),
                                                       mnist_description(),
                                                       fashion_mnist_description(),
                                                       binarized_mnist_description()};

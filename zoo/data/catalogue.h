@@ -12,7 +12,8 @@ namespace likely {
 enum class Binarisation {
   sampled,      // white with probability value / 255, anew whenever a training image is shown
   thresholded,  // white from one half on
-  fixed         // one published draw: Larochelle's binarized MNIST
+  fixed,        // one published draw: Larochelle's binarized MNIST
+  none          // grey as published
 };
 const char* name_of(Binarisation binarisation);
 Binarisation binarisation_of(const std::string& name);  // UsageError naming the nearest

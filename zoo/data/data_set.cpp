@@ -30,31 +30,52 @@ Tensor DataSet::labels(Split) const { return {}; }
 std::optional<double> DataSet::entropy() const { return std::nullopt; }
 std::vector<double> DataSet::log_prob(const Tensor&) const { return {}; }
 const TemplateMixture* DataSet::templates() const { return nullptr; }
+const PointMixture* DataSet::modes() const { return nullptr; }
+
+void DataSet::write_image(Split, std::int64_t, const ImageWords&, std::uint8_t*) const {
+  fail("data: {} holds points, which have no bytes. Take a batch.", name_);
+}
+
+void DataSet::write_values(Split split, std::int64_t row, const ImageWords& words,
+                           float* values) const {
+  std::vector<std::uint8_t> image(static_cast<std::size_t>(image_.numel()));
+  write_image(split, row, words, image.data());
+  const auto most = static_cast<float>(levels_ - 1);
+  std::transform(image.begin(), image.end(), values,
+                 [&](std::uint8_t value) { return static_cast<float>(value) / most; });
+}
+
+void DataSet::write(Split split, std::int64_t row, const ImageWords& words,
+                    std::uint8_t* to) const {
+  write_image(split, row, words, to);
+}
+
+void DataSet::write(Split split, std::int64_t row, const ImageWords& words, float* to) const {
+  write_values(split, row, words, to);
+}
 
 template <class T>
 Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
   const auto n = static_cast<std::int64_t>(rows.size()), pixels = image_.numel();
   for (const std::int64_t row : rows)
-    require(row >= 0 && row < size(split), "data: {} has no row {} in its {} split of {} images.",
-            name_, row, name_of(split), size(split));
+    require(row >= 0 && row < size(split), "data: {} has no row {} in its {} split of {}.", name_,
+            row, name_of(split), size(split));
   if (device_.kind == Device::meta)
     return Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
   const Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>);
   require(split != Split::train || draw.state.defined(),
-          "data: training images of {} need a draw. Pass one of this update.", name_);
+          "data: the training split of {} needs a draw. Pass one of this update.", name_);
   ImageWords words{{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
   if (split == Split::train)
     words = {read_step_state(draw.state), draw.purpose, draw.index};
-  // At most one word for the whole image and one for each pixel.
+  // At most one word for the whole image and one for each of its values.
   const std::int64_t blocks = 1 + (pixels + 3) / 4;
   T* const values = result.data<T>();
   kernels::parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::uint8_t> image(pixels);
     ImageWords own = words;
     for (std::int64_t i = begin; i < end; ++i) {
       own.first = static_cast<std::uint32_t>(rows[i] * blocks);
-      write_image(split, rows[i], own, image.data());
-      std::copy(image.begin(), image.end(), values + i * pixels);
+      write(split, rows[i], own, values + i * pixels);
     }
   });
   return result;

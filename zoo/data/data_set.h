@@ -1,5 +1,5 @@
-// DataSet: images as trainer and evaluator see them, with what is known exactly about their
-// distribution.
+// DataSet: images, or points in the plane, as trainer and evaluator see them, with what is known
+// exactly about their distribution.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -13,12 +13,13 @@
 
 namespace likely {
 
+class PointMixture;
 class TemplateMixture;
 
 enum class Split { train, validation, test };
 const char* name_of(Split split);
 
-// The random words of one image. They follow from the image's row, the seed and (while training)
+// The random words of one image or point. They follow from its row, the seed and (while training)
 // the update, so an image is the same whatever batch it stands in.
 struct ImageWords {
   StepState state;
@@ -37,34 +38,46 @@ class DataSet {
 
   // With everything that makes a likelihood comparable: "mnist, sampled binarisation (seed 17)".
   const std::string& name() const { return name_; }
-  const Shape& image() const { return image_; }  // [height, width, channels]
+  const Shape& image() const { return image_; }  // [height, width, channels]; [2] of a point
+  // How many values an image's bytes take, evenly from 0 to 1: 2 where it is black and white, 256
+  // where it is grey or in colour. 0: the coordinates of points are any numbers.
+  int levels() const { return levels_; }
   virtual std::int64_t size(Split split) const = 0;
   virtual std::string split_name(Split split) const;  // "test", "binarized-mnist test"
 
-  // The images `rows` of a split, [n, height, width, channels], each value 0 or 1. What is random
-  // about a training image comes from `draw`; validation and test images are fixed, whatever it is.
+  // The images `rows` of a split, [n, height, width, channels], values in [0, 1]; of points [n, 2].
+  // What is random about training data comes from `draw`; validation and test data are fixed,
+  // whatever it is.
   Tensor batch(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;
   Tensor bytes(Split split, std::span<const std::int64_t> rows,
-               const Draw& draw = {}) const;  // u8, on the host
+               const Draw& draw = {}) const;  // of images: u8 below `levels`, on the host
   virtual Tensor labels(Split split) const;   // u8 [size]; undefined where the set has none
 
   // What is known of the distribution that the images come from; a set from files knows nothing.
   virtual std::optional<double> entropy() const;                     // nats an image
   virtual std::vector<double> log_prob(const Tensor& images) const;  // nats each; else empty
   virtual const TemplateMixture* templates() const;  // null where it is no mixture of templates
+  virtual const PointMixture* modes() const;         // null where it is none of points
 
  protected:
-  DataSet(std::string name, const Shape& image, std::uint64_t seed, Device device)
-      : name_(std::move(name)), image_(image), seed_(seed), device_(device) {}
+  DataSet(std::string name, const Shape& image, int levels, std::uint64_t seed, Device device)
+      : name_(std::move(name)), image_(image), levels_(levels), seed_(seed), device_(device) {}
+  // An image, each byte below `levels`.
   virtual void write_image(Split split, std::int64_t row, const ImageWords& words,
-                           std::uint8_t* pixels) const = 0;
+                           std::uint8_t* pixels) const;
+  // As `batch` gives it: byte / (levels - 1), unless points say it otherwise.
+  virtual void write_values(Split split, std::int64_t row, const ImageWords& words,
+                            float* values) const;
 
  private:
+  void write(Split split, std::int64_t row, const ImageWords& words, std::uint8_t* to) const;
+  void write(Split split, std::int64_t row, const ImageWords& words, float* to) const;
   template <class T>
   Tensor gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const;
 
   std::string name_;
   Shape image_;
+  int levels_;
   std::uint64_t seed_;
   Device device_;
 };

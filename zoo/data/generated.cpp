@@ -13,7 +13,7 @@ constexpr std::int64_t held_out = 10000;
 class GeneratedSet final : public DataSet {
  public:
   GeneratedSet(std::string name, TemplateMixture mixture, const DataOptions& options)
-      : DataSet(std::move(name), mixture.image(), options.seed, options.device),
+      : DataSet(std::move(name), mixture.image(), 2, options.seed, options.device),
         mixture_(std::move(mixture)) {
     for (std::int64_t k = 0; k <= image().numel(); ++k)
       survive_.push_back(std::llround(std::pow(1 - mixture_.flip(), k) * 0x1p32));

@@ -22,7 +22,9 @@ using StoredSplits = std::array<StoredSplit, 3>;  // by Split
 class StoredSet final : public DataSet {
  public:
   StoredSet(std::string name, StoredSplits splits, const DataOptions& options)
-      : DataSet(std::move(name), {side, side, 1}, options.seed, options.device),
+      : DataSet(std::move(name), {side, side, 1},
+                splits.front().binarisation == Binarisation::none ? 256 : 2, options.seed,
+                options.device),
         splits_(std::move(splits)) {}
 
   std::int64_t size(Split split) const override { return of(split).images.size(0); }
@@ -38,6 +40,7 @@ class StoredSet final : public DataSet {
     const std::uint8_t* const grey = of(split).images.data<std::uint8_t>() + row * size;
     switch (of(split).binarisation) {
       case Binarisation::fixed:
+      case Binarisation::none:
         std::copy(grey, grey + size, pixels);
         break;
       case Binarisation::thresholded:
@@ -122,7 +125,7 @@ std::unique_ptr<DataSet> make_binarized_mnist(const DataOptions& options) {
   if (const Binarisation how = options.binarisation.value_or(Binarisation::fixed);
       how != Binarisation::fixed)
     fail<UsageError>(
-        "data: binarized-mnist is one fixed draw. Use --data mnist for {} binarisation.",
+        "data: binarized-mnist is one fixed draw. Use --data mnist for --binarisation {}.",
         name_of(how));
   StoredSplits splits;
   for (const Split split : {Split::train, Split::validation, Split::test}) {
@@ -154,7 +157,9 @@ std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOpti
   }
   const std::string seed = sampled ? fmt::format(" (seed {})", options.seed) : "";
   return std::make_unique<StoredSet>(
-      fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
+      how == Binarisation::none
+          ? set.name + ", grey"
+          : fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
       StoredSplits{part(Split::train, 0, trained),
                    part(Split::validation, trained, trained + held_out), test},
       options);
@@ -175,7 +180,7 @@ constexpr const char* sizes = "50000 + 10000 + 10000 images of 28x28";
 DataSetDescription mnist_description() {
   return {"mnist",
           sizes,
-          "handwritten digits, binarised: sampled, thresholded or fixed",
+          "handwritten digits: binarisation sampled, thresholded, fixed or none",
           "LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist, CC BY-SA 3.0",
           grey_files("mnist", {"ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
                                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -191,7 +196,7 @@ DataSetDescription mnist_description() {
 DataSetDescription fashion_mnist_description() {
   return {"fashion-mnist",
           sizes,
-          "articles of clothing, binarised: sampled or thresholded",
+          "articles of clothing: binarisation sampled, thresholded or none",
           "Zalando SE, https://github.com/zalandoresearch/fashion-mnist, MIT",
           grey_files("fashion-mnist",
                      {"c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -201,7 +206,7 @@ DataSetDescription fashion_mnist_description() {
           [](const DataOptions& options) {
             require<UsageError>(options.binarisation != Binarisation::fixed,
                                 "data: fashion-mnist has no published fixed binarisation. Use "
-                                "sampled or thresholded.");
+                                "sampled, thresholded or none.");
             return make_grey(fashion_mnist_description(), options);
           }};
 }

@@ -88,7 +88,8 @@ Variable Vae::objective(const Variable& x, const Variable& noise) const {
 Variable Vae::loss(const Batch& batch, Random& random) {
   const Variable x = kernels::contiguous(batch.images).reshape({-1, image_.numel()});
   Shape shape{x.size(0), options_.latents};
-  if (options_.importance_samples > 0) shape = shape.inserted(1, options_.importance_samples);
+  if (options_.importance_samples > 0)
+    shape = shape.inserted(1, options_.importance_samples);
   return objective(x, kernels::normal(shape, random.draw("train/noise"), x.dtype()));
 }
 
@@ -230,6 +231,10 @@ Tensor Vae::reconstruct(const Tensor& images, Random&) {
 namespace {
 
 std::unique_ptr<Model> make_vae(const Settings& settings, const DataInfo& data) {
+  require<UsageError>(data.levels == 2,
+                      "vae: its Bernoulli decoder gives black and white images their probability, "
+                      "and {} has {} levels. Choose another --binarisation.",
+                      data.name, data.levels);
   Vae::Options options;
   options.hidden = settings.integer("hidden");
   options.latents = settings.integer("latents");

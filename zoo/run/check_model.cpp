@@ -25,8 +25,8 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
                                     const Configuration& configuration, int directions) {
   const Device device = apply_to_program(configuration);
   const std::unique_ptr<DataSet> data = data_of(configuration, device);
-  const std::unique_ptr<Model> model =
-      description.make(configuration.settings, {configuration.data(), data->image()});
+  const std::unique_ptr<Model> model = description.make(
+      configuration.settings, {configuration.data(), data->image(), data->levels()});
   StepState state;
   state.seed = configuration.seed();
   const Tensor step = make_step_state(state, device);

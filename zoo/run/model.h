@@ -18,12 +18,14 @@ namespace likely {
 // What a model is built for.
 struct DataInfo {
   std::string name;  // "shapes", "mnist"
-  Shape image;       // [height, width, channels]
+  Shape image;       // [height, width, channels]; [2] of a point in the plane
+  int levels = 2;    // values that a byte of an image takes; 0 of a point (data_set.h)
 };
 
 // One batch of training data on the run's device.
 struct Batch {
-  Tensor images;  // [n, height, width, channels] in [0, 1]; exactly 0 or 1 where the data is binary
+  // [n, height, width, channels] in [0, 1], exactly 0 or 1 where the data is binary; or [n, 2].
+  Tensor images;
 };
 
 // A network that one optimiser trains. A VAE has one, a GAN two. Its parameters are named
@@ -89,7 +91,7 @@ class Model {
                                 Random& random, const std::function<void(std::int64_t)>& done);
 
   // New images [count, height, width, channels] in [0, 1], for eyes: probabilities, not coin flips,
-  // where the decoder is a Bernoulli.
+  // where the decoder is a Bernoulli. Or new points [count, 2].
   virtual Tensor sample(std::int64_t count, Random& random) = 0;
 
   // The model's idea of given images, the same shape; undefined where it has none.

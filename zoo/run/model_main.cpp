@@ -195,7 +195,9 @@ void ModelMain::add_sample() {
                               {"likely sample runs/first --count 100 --out more.png"},
                               [this] { return sample(); });
   add_run(verb);
-  verb.add_option("--count", count_, "images [64]")->type_name("")->check(CLI::PositiveNumber);
+  verb.add_option("--count", count_, "images or points [64, 2500]")
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
   verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
   verb.add_option("--seed", noise_seed_, "of the noise [the run's]")->type_name("");
 }
@@ -206,7 +208,7 @@ int ModelMain::sample() {
   Observer observer(loaded.trainer, loaded.configuration, *loaded.data, loaded.device);
   const std::string path = out_.empty() ? run.samples() + "/samples.png" : out_;
   write_png(path,
-            observer.samples(count_ > 0 ? count_ : Observer::grid,
+            observer.samples(count_ > 0 ? count_ : observer.pictured(),
                              noise_seed_.value_or(loaded.configuration.seed())),
             {Observer::columns});
   fmt::print("{}\n", path);

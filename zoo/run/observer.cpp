@@ -4,6 +4,7 @@
 
 #include "kernels/copy.h"
 #include "zoo/run/png.h"
+#include "zoo/run/scatter.h"
 
 namespace likely {
 
@@ -38,10 +39,15 @@ Tensor Observer::samples(std::int64_t count, std::uint64_t seed) {
   Random random = random_for(Occasion::pictures, seed, device_);
   Tensor images;
   trainer_.with_averages([&] { images = trainer_.model().sample(count, random); });
+  if (data_.modes())
+    return images.is_meta() ? Tensor::empty({1, scatter_side, scatter_side, 3}, DType::u8, device_)
+                            : scatter(images, *data_.modes());
   return as_bytes(images);
 }
 
 Tensor Observer::reconstructions() {
+  if (data_.modes())
+    return {};
   Random random = random_for(Occasion::pictures, configuration_.seed(), device_);
   const Tensor images =
       held_out_images(data_, Split::test, 4 * columns, configuration_.seed(), device_);

@@ -15,11 +15,13 @@ class Observer {
   // training, test images at its end.
   Evaluation evaluate(Split split);
 
-  // Bytes, [n, height, width, channels], the same noise for the same seed: samples; and rows of
-  // test images above rows of their reconstructions, undefined where the model has none.
+  // Bytes, [n, height, width, channels], the same noise for the same seed: samples (points all in
+  // one picture); and rows of test images above rows of their reconstructions, undefined where the
+  // model has none.
   Tensor samples(std::int64_t count, std::uint64_t seed);
   Tensor reconstructions();
-  static constexpr std::int64_t columns = 8, grid = 64;
+  static constexpr std::int64_t columns = 8;
+  std::int64_t pictured() const { return data_.modes() ? 2500 : 8 * columns; }  // samples, usually
 
  private:
   Tensor as_bytes(const Tensor& images) const;

@@ -38,7 +38,7 @@ void rehearse(const ModelDescription& description, const Configuration& configur
   }
   observer.evaluate(Split::validation);
   {
-    const Tensor samples = observer.samples(Observer::grid, configuration.seed());
+    const Tensor samples = observer.samples(observer.pictured(), configuration.seed());
     const Tensor rebuilt = observer.reconstructions();
   }
   observer.evaluate(Split::test);

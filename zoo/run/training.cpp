@@ -175,7 +175,7 @@ void TrainingRun::evaluate(Metrics::Values& line) {
 void TrainingRun::draw_pictures() {
   if (drawn_step_ == trainer_.step())
     return;
-  const Tensor samples = observer_->samples(Observer::grid, configuration_.seed()),
+  const Tensor samples = observer_->samples(observer_->pictured(), configuration_.seed()),
                rebuilt = observer_->reconstructions();
   try_to("draw samples", [&] {
     write_png(run_.picture("samples", trainer_.step()), samples, {Observer::columns});
