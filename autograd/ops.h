@@ -2,13 +2,16 @@
 // cases.
 #pragma once
 #include "autograd/variable.h"
+#include "kernels/convolution.h"
 #include "kernels/matmul.h"
 #include "kernels/reduce.h"
 
 namespace likely {
 
 using kernels::Activation;
+using kernels::ConvolutionOptions;
 using kernels::Keep;
+using kernels::Pixels;
 
 // Pointwise; shapes broadcast.
 Variable operator+(const Variable& a, const Variable& b);
@@ -68,6 +71,19 @@ Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into 
 // activation(x wᵀ + bias): x [..., in], w [out, in], bias [out] or none → [..., out]
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 Activation activation = Activation::none, float slope = 0.2f);
+
+// Convolutions, NHWC; shapes, and what the options mean, in kernels/convolution.h. bias: [out] or
+// none.
+Variable convolution(const Variable& x, const Variable& weight, const Variable& bias,
+                     const ConvolutionOptions& options = {},
+                     Activation activation = Activation::none, float slope = 0.2f);
+// weight [in, rows, columns, out / groups]; without an image the smallest.
+Variable transposed_convolution(const Variable& x, const Variable& weight, const Variable& bias,
+                                const ConvolutionOptions& options = {}, Pixels image = 0,
+                                Activation activation = Activation::none, float slope = 0.2f);
+// The gradient of the convolution of x in its weight: g has the shape of its output.
+Variable convolution_weight(const Variable& x, const Variable& g, Pixels kernel,
+                            const ConvolutionOptions& options = {}, const kernels::Into& into = {});
 
 // Views and copies.
 Variable reshape(const Variable& x, const Shape& shape);  // copies where x is not contiguous

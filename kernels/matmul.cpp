@@ -3,10 +3,10 @@
 
 #include <atomic>
 #include <cstddef>
-#include <utility>
 
 #include "kernels/choice.h"
 #include "kernels/copy.h"
+#include "kernels/into.h"
 #include "kernels/matmul_fastest.h"
 #include "kernels/parallel.h"
 
@@ -71,42 +71,11 @@ void check(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
           bias.dtype(), bias.device(), a.dtype(), a.device());
 }
 
-// The bytes of its storage that a tensor with elements may touch.
-std::pair<std::int64_t, std::int64_t> reach(const Tensor& x) {
-  std::int64_t low = x.offset(), high = x.offset();
-  for (int axis = 0; axis < x.rank(); ++axis)
-    (x.strides()[axis] < 0 ? low : high) += x.strides()[axis] * (x.size(axis) - 1);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(x.dtype()));
-  return {low * size, (high + 1) * size};
-}
-
-bool overlap(const Tensor& x, const Tensor& y) {
-  if (x.storage() != y.storage() || x.numel() == 0 || y.numel() == 0)
-    return false;
-  const auto [x_low, x_high] = reach(x);
-  const auto [y_low, y_high] = reach(y);
-  return x_low < y_high && y_low < x_high;
-}
-
 Tensor output(const Tensor& a, const Tensor& b, const Shape& shape, const Into& into) {
-  const Tensor& out = into.out;
-  if (!out.defined()) {
-    require(!into.add, "matmul: there is nothing to add to. Give `out` or leave `add` away.");
-    return Tensor::empty(shape, a.dtype(), a.device());
-  }
-  require(out.shape() == shape && out.dtype() == a.dtype() && out.device() == a.device(),
-          "matmul: the result is {} {} on {}, `out` is {} {} on {}. Give a tensor that fits.",
-          shape, a.dtype(), a.device(), out.shape(), out.dtype(), out.device());
+  const Tensor out = result_in("matmul", into, shape, a, {a, b});
   require(shape[-1] <= 1 || out.strides()[-1] == 1,
           "matmul: the columns of `out` are {} elements apart. Give one whose rows are contiguous.",
           out.strides()[-1]);
-  for (int axis = 0; axis < out.rank(); ++axis)
-    require(
-        out.size(axis) <= 1 || out.strides()[axis] != 0,
-        "matmul: `out` is a stretched view: {} with strides {}. Give the tensor before expand().",
-        out.shape(), out.strides());
-  require(!overlap(out, a) && !overlap(out, b),
-          "matmul: `out` shares memory with an operand. Give it memory of its own.");
   return out;
 }
 

@@ -1,15 +1,9 @@
 // Matrix products, with bias and activation in the epilogue.
 #pragma once
-#include "kernels/activation.h"
 #include "kernels/backend.h"
+#include "kernels/epilogue.h"
 
 namespace likely::kernels {
-
-struct Epilogue {
-  Tensor bias;  // [n] or undefined
-  Activation activation = Activation::none;
-  float slope = 0.2f;  // of leaky_relu below zero
-};
 
 // a [..., m, k] times b [..., k, n] → activation(a b + bias) [..., m, n]; leading axes broadcast.
 // Any strides: a transposed view costs no copy. f32, f64, and bf16 (summed in f32).

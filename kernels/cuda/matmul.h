@@ -3,9 +3,9 @@
 #pragma once
 #include <initializer_list>
 
+#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/matmul_tile.h"
-#include "kernels/formulas.h"
 
 namespace likely::kernels::cuda {
 
@@ -126,24 +126,7 @@ LIKELY_DEVICE Operand<T> right_operand(const MatmulProblem& p, std::int64_t colu
   return {from, p.b_column, p.b_row, p.n - column < tile ? static_cast<int>(p.n - column) : tile};
 }
 
-// ---- The epilogue: the formulas of the pointwise kernels
-
-template <class T>
-LIKELY_DEVICE T activated(const MatmulProblem& p, T x) {
-  switch (p.activation) {
-    case Activation::none:
-      break;
-    case Activation::relu:
-      return Relu{}(x);
-    case Activation::leaky_relu:
-      return LeakyRelu{p.slope}(x);
-    case Activation::tanh:
-      return Tanh{}(x);
-    case Activation::sigmoid:
-      return Sigmoid{}(x);
-  }
-  return x;
-}
+// ---- What happens to finished sums
 
 template <class T>
 LIKELY_DEVICE T* result_of(const MatmulProblem& p) {

@@ -1,0 +1,49 @@
+#include "nn/convolution.h"
+
+namespace likely {
+namespace {
+
+std::int64_t in_each_group(const char* layer, const char* side, std::int64_t channels,
+                           const ConvolutionOptions& options) {
+  require(options.groups >= 1 && channels % options.groups == 0,
+          "{}: {} {} channels do not divide into {} groups. Choose numbers that do.", layer,
+          channels, side, options.groups);
+  return channels / options.groups;
+}
+
+}  // namespace
+
+Convolution::Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
+                         const ConvolutionOptions& options, Activation activation, Bias has_bias,
+                         const Initialiser& weight_from)
+    : options_(options),
+      activation_(activation),
+      weight(add("weight", Parameter({out, kernel.rows, kernel.columns,
+                                      in_each_group("Convolution", "in", in, options)},
+                                     weight_from))) {
+  if (has_bias == Bias::yes)
+    bias = add("bias", Parameter({out}, zeros()));
+}
+
+Variable Convolution::operator()(const Variable& x) const {
+  return convolution(x, weight, bias ? (*bias)() : none, options_, activation_);
+}
+
+TransposedConvolution::TransposedConvolution(std::int64_t in, std::int64_t out, Pixels kernel,
+                                             const ConvolutionOptions& options,
+                                             Activation activation, Bias has_bias,
+                                             const Initialiser& weight_from)
+    : options_(options),
+      activation_(activation),
+      weight(add("weight", Parameter({in, kernel.rows, kernel.columns,
+                                      in_each_group("TransposedConvolution", "out", out, options)},
+                                     weight_from))) {
+  if (has_bias == Bias::yes)
+    bias = add("bias", Parameter({out}, zeros()));
+}
+
+Variable TransposedConvolution::operator()(const Variable& x, Pixels image) const {
+  return transposed_convolution(x, weight, bias ? (*bias)() : none, options_, image, activation_);
+}
+
+}  // namespace likely
