@@ -61,8 +61,8 @@ Variable Op::record(Tensor value, const Variables& inputs) const {
       false);
 }
 
-Variables Op::fused(Tensors values, const Variables& inputs, Fast fast,
-                    Definition definition) const {
+Variables Op::fused(Tensors values, const Variables& inputs, Fast fast, Definition definition,
+                    bool keeps_outputs) const {
   std::vector<Saved> kept;
   if (twice_differentiable())
     for (const Variable& input : inputs)
@@ -92,7 +92,7 @@ Variables Op::fused(Tensors values, const Variables& inputs, Fast fast,
       walk.targets.push_back(wants[i] ? Node::edge(inner[i]) : Node::Edge{});
     return walk_back(definition(inner), g, walk);
   };
-  return record(std::move(values), inputs, std::move(vjp), true);
+  return record(std::move(values), inputs, std::move(vjp), keeps_outputs);
 }
 
 Case& Case::without(Variant variant, const char* reason) {

@@ -106,8 +106,9 @@ class Op {
   // Several outputs, one node; the g of an unused output is none.
   Variables record(Tensors values, const Variables& inputs, Vjps vjp, bool keeps_outputs) const;
   // A fused op: with recording off backward runs `fast`, with recording on the engine
-  // differentiates `definition`.
-  Variables fused(Tensors values, const Variables& inputs, Fast fast, Definition definition) const;
+  // differentiates `definition`. `fast` gets no y where outputs are not kept.
+  Variables fused(Tensors values, const Variables& inputs, Fast fast, Definition definition,
+                  bool keeps_outputs) const;
   // The value of an op without a gradient: backward through it throws by name.
   Variable record(Tensor value, const Variables& inputs) const;
 

@@ -4,6 +4,7 @@
 #include "autograd/variable.h"
 #include "kernels/convolution.h"
 #include "kernels/matmul.h"
+#include "kernels/normalise.h"
 #include "kernels/reduce.h"
 
 namespace likely {
@@ -84,6 +85,22 @@ Variable transposed_convolution(const Variable& x, const Variable& weight, const
 // The gradient of the convolution of x in its weight: g has the shape of its output.
 Variable convolution_weight(const Variable& x, const Variable& g, Pixels kernel,
                             const ConvolutionOptions& options = {}, const kernels::Into& into = {});
+
+// Normalisation of the channels, the last axis: activation(scale x̂ + shift), x̂ = (x - mean) /
+// √(variance + ε). scale and shift [channels], or none.
+struct Normalised {
+  Variable y;
+  kernels::Moments moments;  // of x, without history
+};
+// Over all axes but the last; as gradients see it the moments are functions of x.
+Normalised batch_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                      const kernels::Normalise& how = {});
+// By given moments [channels]: running statistics.
+Variable batch_norm_by(const Variable& x, const kernels::Moments& given, const Variable& scale,
+                       const Variable& shift, const kernels::Normalise& how = {});
+// Each image by its own moments: x [images, …, channels].
+Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                       const kernels::Normalise& how = {});
 
 // Views and copies.
 Variable reshape(const Variable& x, const Shape& shape);  // copies where x is not contiguous

@@ -43,6 +43,16 @@ inline float widened(std::uint16_t bf16) {
   return __builtin_bit_cast(float, std::uint32_t{bf16} << 16);
 }
 
+template <class S>
+auto narrowed(auto x) {  // to bf16: nearest even
+  if constexpr (sizeof(S) == 2) {
+    const auto bits = __builtin_bit_cast(std::uint32_t, x);
+    return static_cast<S>((x != x ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+  } else {
+    return x;
+  }
+}
+
 // One number a lane, in as many registers as that takes.
 template <class A>
 struct Lanes {

@@ -11,16 +11,6 @@ enum class Kind { softmax, log_softmax, log_sum_exp };
 
 constexpr std::int64_t piece = 8 * reduce_block;  // a power of two of blocks (isa/reduce.h)
 
-template <class S>
-auto narrowed(auto x) {
-  if constexpr (sizeof(S) == 2) {  // to bf16, nearest even
-    const auto bits = __builtin_bit_cast(std::uint32_t, x);
-    return static_cast<S>((x != x ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-  } else {
-    return x;
-  }
-}
-
 // buffer = e^(x - shift). The rest of a vector is filled up, because one number costs as much.
 template <class S, class A>
 void exponentials(const S* x, std::int64_t count, A shift, A* buffer) {

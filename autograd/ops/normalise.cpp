@@ -1,0 +1,194 @@
+#include "kernels/normalise.h"
+
+#include <numeric>
+
+#include "autograd/op.h"
+#include "autograd/ops.h"
+#include "autograd/tape.h"
+#include "kernels/copy.h"
+
+namespace likely {
+namespace {
+
+using kernels::Moments;
+using kernels::Normalise;
+using kernels::NormaliseSums;
+using kernels::Over;
+
+// A case of f(x, scale, shift).
+template <class F>
+Case affine_case(const char* name, const Shape& shape, F f) {
+  return Case{name,
+              [=](Samples& s) {
+                const Variable x = s.normal(shape), scale = s.positive({shape[-1]});
+                return f(x, scale, s.normal({shape[-1]}));
+              }}
+      .without(Variant::zero_size, "scale and shift would lose their channels");
+}
+
+Case batch_case(const char* name, const Shape& shape, const Normalise& how) {
+  return affine_case(name, shape, [how](const Variable& x, const Variable& a, const Variable& b) {
+    return batch_norm(x, a, b, how).y;
+  });
+}
+const Op batch_norm_op{"batch_norm",
+                       batch_case("maps", {3, 2, 2, 4}, {}),
+                       batch_case("rows", {6, 3}, {1e-2}),
+                       batch_case("relu", {3, 2, 2, 4}, {1e-5, Activation::relu}),
+                       batch_case("leaky relu", {3, 2, 2, 4}, {1e-5, Activation::leaky_relu}),
+                       batch_case("tanh", {3, 2, 2, 4}, {1e-5, Activation::tanh}),
+                       batch_case("sigmoid", {3, 2, 2, 4}, {1e-5, Activation::sigmoid}),
+                       Case{"neither scale nor shift",
+                            [](Samples& s) {
+                              return batch_norm(s.normal({6, 3}), none, none, {1e-2}).y;
+                            }}
+                           .without(Variant::zero_size, "there is no mean of no elements"),
+                       affine_case("shift alone", {6, 3},
+                                   [](const Variable& x, const Variable&, const Variable& shift) {
+                                     return batch_norm(x, none, shift, {1e-2}).y;
+                                   })};
+
+Variable by_given(const Variable& x, const Variable& scale, const Variable& shift,
+                  Activation activation) {
+  const auto four = [&x](const std::vector<double>& values) {
+    return kernels::cast(Tensor::of({4}, values), x.dtype()).to(x.device());
+  };
+  return batch_norm_by(x, {four({0.3, -0.2, 0.1, 0}), four({0.5, 1.5, 1, 2})}, scale, shift,
+                       {1e-5, activation});
+}
+const Op batch_norm_by_op{
+    "batch_norm_by",
+    affine_case("maps", {3, 2, 2, 4},
+                [](const Variable& x, const Variable& scale, const Variable& shift) {
+                  return by_given(x, scale, shift, Activation::none);
+                }),
+    affine_case("leaky relu", {3, 2, 2, 4},
+                [](const Variable& x, const Variable& scale, const Variable& shift) {
+                  return by_given(x, scale, shift, Activation::leaky_relu);
+                }),
+    Case{"neither scale nor shift", [](Samples& s) {
+           return by_given(s.normal({6, 4}), none, none, Activation::none);
+         }}};
+
+const Op instance_norm_op{
+    "instance_norm",
+    affine_case("maps", {3, 2, 3, 4},
+                [](const Variable& x, const Variable& scale, const Variable& shift) {
+                  return instance_norm(x, scale, shift);
+                }),
+    affine_case("relu", {3, 5, 4},
+                [](const Variable& x, const Variable& scale, const Variable& shift) {
+                  return instance_norm(x, scale, shift, {1e-5, Activation::relu});
+                }),
+    Case{"neither scale nor shift", [](Samples& s) {
+           return instance_norm(s.normal({3, 5, 4}), none, none);
+         }}};
+
+Variable activated(const Variable& x, const Normalise& how) {
+  switch (how.activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return relu(x);
+    case Activation::leaky_relu:
+      return leaky_relu(x, how.slope);
+    case Activation::tanh:
+      return tanh(x);
+    case Activation::sigmoid:
+      return sigmoid(x);
+  }
+  fail("normalise: unknown activation {}.", static_cast<int>(how.activation));
+}
+
+// The inputs of a node: x, and scale and shift where there are such.
+struct Inputs {
+  Variables all;
+  std::size_t scale, shift;  // their places, or 0
+
+  Inputs(const Variable& x, const Variable& scale_or_none, const Variable& shift_or_none)
+      : all{x}, scale(add(scale_or_none)), shift(add(shift_or_none)) {}
+
+ private:
+  std::size_t add(const Variable& input) {
+    if (!input.defined())
+      return 0;
+    all.push_back(input);
+    return all.size() - 1;
+  }
+};
+
+// activation(scale (x - mean) / √(variance + ε) + shift) in plain ops.
+Variable defined_as(const Variables& in, std::size_t scale, std::size_t shift,
+                    const Variable& centred, const Variable& variance, const Normalise& how) {
+  Variable y = centred / sqrt(variance + how.epsilon);
+  if (scale)
+    y = y * in[scale];
+  if (shift)
+    y = y + in[shift];
+  return activated(y, how);
+}
+
+// `over` is where the moments are those of x; nothing where they are given.
+Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Over* over,
+                const Normalise& how) {
+  const Variable &x = inputs.all[0], scale = inputs.scale ? inputs.all[inputs.scale] : none,
+                 shift = inputs.shift ? inputs.all[inputs.shift] : none;
+  Tensor y = kernels::normalise(x.value(), by, scale.value(), shift.value(), how);
+  if (how.activation == Activation::relu || how.activation == Activation::leaky_relu)
+    watch_kink(y);
+  const std::size_t at_scale = inputs.scale, at_shift = inputs.shift;
+  const bool of_x = over != nullptr;
+  const auto fast = [x = x.saved(), scale = scale.saved(), by, of_x, at_scale, at_shift, how](
+                        const Tensors& g, const Tensors& out, const Wants& wants) -> Tensors {
+    const Tensor value = out.empty() ? Tensor() : out[0];
+    const bool of_scale = at_scale && wants[at_scale], of_shift = at_shift && wants[at_shift];
+    NormaliseSums sums;
+    if (of_scale || of_shift || (wants[0] && of_x))
+      sums = kernels::normalise_sums(g[0], x.get().value(), value, by, how);
+    Tensors result(wants.size());
+    if (wants[0])
+      result[0] = kernels::normalise_data(g[0], x.get().value(), value, by,
+                                          at_scale ? scale.get().value() : Tensor(),
+                                          of_x ? sums : NormaliseSums{}, how);
+    const Shape channels{sums.shift.defined() ? sums.shift.size(-1) : 0};
+    if (of_scale)
+      result[at_scale] = kernels::sum_to(sums.scale, channels, wants[at_scale].into);
+    if (of_shift)
+      result[at_shift] = kernels::sum_to(sums.shift, channels, wants[at_shift].into);
+    return result;
+  };
+  const auto definition =
+      [=, first = over && *over == Over::image ? 1 : 0](const Variables& in) -> Variables {
+    if (!of_x)
+      return {defined_as(in, at_scale, at_shift, in[0] - Variable(by.mean), by.variance, how)};
+    std::vector<int> axes(static_cast<std::size_t>(in[0].rank() - 1 - first));
+    std::iota(axes.begin(), axes.end(), first);
+    const Variable centred = in[0] - mean(in[0], axes, Keep::yes);
+    return {
+        defined_as(in, at_scale, at_shift, centred, mean(square(centred), axes, Keep::yes), how)};
+  };
+  return op.fused({std::move(y)}, inputs.all, fast, definition,
+                  how.activation != Activation::none)[0];
+}
+
+}  // namespace
+
+Normalised batch_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                      const Normalise& how) {
+  const Over over = Over::batch;
+  const Moments by = kernels::moments(x.value(), over);
+  return {record(batch_norm_op, {x, scale, shift}, by, &over, how), by};
+}
+
+Variable batch_norm_by(const Variable& x, const Moments& given, const Variable& scale,
+                       const Variable& shift, const Normalise& how) {
+  return record(batch_norm_by_op, {x, scale, shift}, given, nullptr, how);
+}
+
+Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                       const Normalise& how) {
+  const Over over = Over::image;
+  return record(instance_norm_op, {x, scale, shift}, kernels::moments(x.value(), over), &over, how);
+}
+
+}  // namespace likely

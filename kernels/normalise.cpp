@@ -1,0 +1,187 @@
+// The front of normalisation: checks, and sees x as [images, positions, channels].
+#include "kernels/normalise.h"
+
+#include <algorithm>
+
+#include "kernels/copy.h"
+
+namespace likely::kernels {
+namespace {
+
+DType statistics_type(const Tensor& x) { return x.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+
+void require_channels(const char* operation, const Tensor& x, int least_rank) {
+  require(x.defined(), "{}: the tensor is undefined.", operation);
+  require(is_floating(x.dtype()),
+          "{}: {} is not normalised: only floating-point types are. Use cast() first.", operation,
+          x.dtype());
+  require(x.rank() >= least_rank,
+          "{}: x is {}, which has no axes to average over. Give it as [batch, …, channels].",
+          operation, x.shape());
+}
+
+// A statistic, a sum, a scale or a shift: contiguous, or undefined.
+Tensor checked(const char* operation, const char* name, const Tensor& given, const Tensor& x,
+               const Shape& shape) {
+  if (!given.defined())
+    return given;
+  require(
+      given.shape() == shape && given.dtype() == statistics_type(x) && given.device() == x.device(),
+      "{}: the {} is {} {} on {}, for x {} {} it must be {} {} on {}.", operation, name,
+      given.dtype(), given.shape(), given.device(), x.dtype(), x.shape(), statistics_type(x), shape,
+      x.device());
+  return contiguous(given);
+}
+
+Tensor like(const char* operation, const char* name, const Tensor& given, const Tensor& x) {
+  require(given.defined() && given.shape() == x.shape() && given.dtype() == x.dtype() &&
+              given.device() == x.device(),
+          "{}: {} must be {} {} on {}, as x is.", operation, name, x.dtype(), x.shape(),
+          x.device());
+  return contiguous(given);
+}
+
+Shape shape_of_moments(const Tensor& x, Over over) {
+  return over == Over::image ? Shape{x.size(0), x.size(-1)} : Shape{x.size(-1)};
+}
+
+// Sizes alone; the pointers come later, where there is memory.
+NormaliseProblem problem_of(const Tensor& x, Over over, const Normalise& how) {
+  NormaliseProblem problem{};
+  problem.dtype = x.dtype();
+  problem.images = over == Over::image ? x.size(0) : 1;
+  problem.channels = x.size(-1);
+  problem.positions = x.numel() / std::max<std::int64_t>(problem.images * problem.channels, 1);
+  problem.how = how;
+  return problem;
+}
+
+// What every operation but moments() reads: kept alive here while its pointers are used.
+struct Reads {
+  Tensor x, mean, variance;
+  NormaliseProblem problem;
+
+  Reads(const char* operation, const Tensor& given, const Moments& by, const Normalise& how) {
+    require_channels(operation, given, 1);
+    require(by.mean.defined() && by.variance.defined(), "{}: mean or variance is undefined.",
+            operation);
+    const Over over = by.mean.rank() == 1 ? Over::batch : Over::image;
+    require_channels(operation, given, over == Over::image ? 2 : 1);
+    const Shape shape = shape_of_moments(given, over);
+    x = contiguous(given);
+    mean = checked(operation, "mean", by.mean, given, shape);
+    variance = checked(operation, "variance", by.variance, given, shape);
+    problem = problem_of(x, over, how);
+    if (x.is_meta())
+      return;
+    problem.x = x.raw();
+    problem.mean = mean.raw();
+    problem.variance = variance.raw();
+  }
+};
+
+const void* raw_or_null(const Tensor& x) { return x.defined() && !x.is_meta() ? x.raw() : nullptr; }
+
+Tensor workspace_of(const NormaliseBackend& backend, const NormaliseProblem& problem,
+                    Device device) {
+  const auto bytes = static_cast<std::int64_t>(backend.workspace(problem));
+  return bytes ? Tensor::empty({bytes}, DType::u8, device) : Tensor();
+}
+
+}  // namespace
+
+Family<NormaliseBackend>& normalise_family() {
+  static Family<NormaliseBackend> family("normalise");
+  return family;
+}
+
+Moments moments(const Tensor& given, Over over) {
+  require_channels("moments", given, over == Over::image ? 3 : 2);
+  const Tensor x = contiguous(given);
+  const Shape shape = shape_of_moments(x, over);
+  const Moments result{Tensor::empty(shape, statistics_type(x), x.device()),
+                       Tensor::empty(shape, statistics_type(x), x.device())};
+  NormaliseProblem problem = problem_of(x, over, {});
+  require(problem.positions > 0 || shape.numel() == 0,
+          "moments: there is no mean of no elements: x is {}.", x.shape());
+  launched({"moments", 0, static_cast<double>(x.bytes() + 2 * result.mean.bytes())});
+  if (x.numel() == 0)
+    return result;
+  const NormaliseBackend& backend = normalise_family().serving(x.device());
+  const Tensor workspace = workspace_of(backend, problem, x.device());
+  if (x.is_meta())
+    return result;
+  problem.x = x.raw();
+  problem.mean = result.mean.raw();
+  problem.variance = result.variance.raw();
+  backend.moments(problem, workspace.defined() ? workspace.raw() : nullptr);
+  return result;
+}
+
+Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const Tensor& shift,
+                 const Normalise& how) {
+  Reads reads("normalise", x, by, how);
+  const Tensor factor = checked("normalise", "scale", scale, x, {x.size(-1)});
+  const Tensor term = checked("normalise", "shift", shift, x, {x.size(-1)});
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
+  launched({"normalise", 0, static_cast<double>(2 * x.bytes())});
+  if (x.is_meta() || x.numel() == 0)
+    return out;
+  reads.problem.scale = raw_or_null(factor);
+  reads.problem.shift = raw_or_null(term);
+  reads.problem.out = out.raw();
+  normalise_family().serving(x.device()).normalise(reads.problem);
+  return out;
+}
+
+NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
+                             const Normalise& how) {
+  Reads reads("normalise_sums", x, by, how);
+  const bool sloped = how.activation != Activation::none;
+  const Tensor cotangent = like("normalise_sums", "g", g, x);
+  const Tensor output = sloped ? like("normalise_sums", "y", y, x) : Tensor();
+  const auto made = x.numel() == 0 ? zeros : [](const Shape& shape, DType dtype, Device device) {
+    return Tensor::empty(shape, dtype, device);
+  };
+  const Shape& shape = by.mean.shape();
+  const NormaliseSums sums{made(shape, statistics_type(x), x.device()),
+                           made(shape, statistics_type(x), x.device())};
+  launched({"normalise_sums", 0, static_cast<double>((sloped ? 3 : 2) * x.bytes())});
+  if (x.numel() == 0)
+    return sums;
+  const NormaliseBackend& backend = normalise_family().serving(x.device());
+  const Tensor workspace = workspace_of(backend, reads.problem, x.device());
+  if (x.is_meta())
+    return sums;
+  reads.problem.g = cotangent.raw();
+  reads.problem.y = raw_or_null(output);
+  reads.problem.sum_shift = sums.shift.raw();
+  reads.problem.sum_scale = sums.scale.raw();
+  backend.sums(reads.problem, workspace.defined() ? workspace.raw() : nullptr);
+  return sums;
+}
+
+Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
+                      const Tensor& scale, const NormaliseSums& sums, const Normalise& how) {
+  Reads reads("normalise_data", x, by, how);
+  const bool sloped = how.activation != Activation::none;
+  const Tensor cotangent = like("normalise_data", "g", g, x);
+  const Tensor output = sloped ? like("normalise_data", "y", y, x) : Tensor();
+  const Tensor factor = checked("normalise_data", "scale", scale, x, {x.size(-1)});
+  const Tensor of_shift = checked("normalise_data", "sum", sums.shift, x, by.mean.shape());
+  const Tensor of_scale = checked("normalise_data", "sum", sums.scale, x, by.mean.shape());
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
+  launched({"normalise_data", 0, static_cast<double>((sloped ? 4 : 3) * x.bytes())});
+  if (x.is_meta() || x.numel() == 0)
+    return out;
+  reads.problem.g = cotangent.raw();
+  reads.problem.y = raw_or_null(output);
+  reads.problem.scale = raw_or_null(factor);
+  reads.problem.sum_shift = const_cast<void*>(raw_or_null(of_shift));
+  reads.problem.sum_scale = const_cast<void*>(raw_or_null(of_scale));
+  reads.problem.out = out.raw();
+  normalise_family().serving(x.device()).data(reads.problem);
+  return out;
+}
+
+}  // namespace likely::kernels

@@ -1,0 +1,64 @@
+// Normalisation of channels, the last axis, by mean and variance; scale, shift and activation in
+// the same pass.
+#pragma once
+#include "kernels/activation.h"
+#include "kernels/backend.h"
+
+namespace likely::kernels {
+
+// What one mean and one variance are taken over: all axes but the last (batch normalisation), or
+// those between the first and the last (instance normalisation).
+enum class Over { batch, image };
+
+// [channels], or [images, channels] over images. f32, but f64 where x is; so are scale, shift and
+// sums. The variance is biased: its divisor is the number of elements.
+struct Moments {
+  Tensor mean, variance;
+};
+Moments moments(const Tensor& x, Over over);
+
+struct Normalise {
+  double epsilon = 1e-5;
+  Activation activation = Activation::none;
+  float slope = 0.2f;  // of leaky_relu below zero
+};
+
+// activation(scale x̂ + shift) with x̂ = (x - mean) / √(variance + ε). scale and shift [channels];
+// undefined: 1 and 0. The moments may be of this x or any others of its channels.
+Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const Tensor& shift,
+                 const Normalise& how = {});
+
+// Backward, where h is g times the activation's slope at y (read only where there is one): the sums
+// of h and of h x̂ over what the moments are of, shaped like these: the gradients of shift and
+// scale, of each image.
+struct NormaliseSums {
+  Tensor shift, scale;
+};
+NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
+                             const Normalise& how = {});
+// The gradient of x. With sums the moments are functions of x; without (undefined) they are given.
+Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
+                      const Tensor& scale, const NormaliseSums& sums, const Normalise& how = {});
+
+// What a backend fills; all tensors contiguous. Statistics and sums are [images, channels].
+struct NormaliseProblem {
+  DType dtype;
+  std::int64_t images, positions, channels;  // x, g, y, out [images, positions, channels]
+  const void *x, *g, *y;
+  void *mean, *variance;
+  const void *scale, *shift;    // [channels], or null
+  void *sum_shift, *sum_scale;  // null in data(): the moments are given
+  void* out;
+  Normalise how;
+};
+struct NormaliseBackend {
+  const char* name;
+  std::size_t (*workspace)(const NormaliseProblem& problem);          // bytes, of moments and sums
+  void (*moments)(const NormaliseProblem& problem, void* workspace);  // → mean, variance
+  void (*sums)(const NormaliseProblem& problem, void* workspace);     // → sum_shift, sum_scale
+  void (*normalise)(const NormaliseProblem& problem);                 // → out
+  void (*data)(const NormaliseProblem& problem);                      // → out
+};
+Family<NormaliseBackend>& normalise_family();
+
+}  // namespace likely::kernels

@@ -1,0 +1,33 @@
+// Layers that normalise, with the activation that follows them.
+#pragma once
+#include "nn/initialise.h"
+#include "nn/module.h"
+
+namespace likely {
+
+// Ioffe & Szegedy 2015: channels by the mean and variance of the batch in training, by running
+// averages of these in evaluation: running ← (1 - momentum) running + momentum batch, where the
+// running variance is unbiased.
+class BatchNorm : public Module {
+ public:
+  struct Options {
+    Activation activation = Activation::none;
+    float slope = 0.2f;  // of leaky_relu below zero
+    double epsilon = 1e-5, momentum = 0.1;
+    Initialiser scale_from = constant(1);
+  };
+  explicit BatchNorm(std::int64_t channels) : BatchNorm(channels, Options{}) {}
+  BatchNorm(std::int64_t channels, const Options& options);
+  Variable operator()(const Variable& x);  // [batch, …, channels]
+
+ private:
+  void stage(const kernels::Moments& of_batch, std::int64_t count);
+  kernels::Normalise how_;
+  double momentum_;
+
+ public:
+  Parameter scale, shift;
+  Buffer running_mean, running_variance;
+};
+
+}  // namespace likely

@@ -1,0 +1,245 @@
+// Normalisation of channels against plain loops in f64.
+#include "kernels/normalise.h"
+
+#include <doctest/doctest.h>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa/normalise.h"
+#include "kernels/pointwise.h"
+#include "tests/kernels/tools.h"
+#include "tests/reference/normalise.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+DType statistics_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+struct Example {
+  Tensor x, g, scale, shift;
+
+  Example(const Shape& shape, DType dtype)
+      : x(rough(shape, dtype, 5)),
+        g(rough(shape, dtype, 6)),
+        scale(rough({shape[-1]}, statistics_type(dtype), 7)),
+        shift(rough({shape[-1]}, statistics_type(dtype), 8)) {}
+};
+
+reference::Normalised reference_of(const Example& of, const Tensor& h, Over over) {
+  const std::int64_t images = over == Over::image ? of.x.size(0) : 1, channels = of.x.size(-1);
+  return reference::normalise(to_doubles(of.x), to_doubles(h), to_doubles(of.scale), 1e-5, images,
+                              of.x.numel() / (images * channels), channels);
+}
+
+double bar_of(DType dtype) {
+  return dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 1e-5 : 2e-2;
+}
+
+}  // namespace
+
+TEST_CASE("normalise: moments, values and gradients agree with plain loops") {
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+    for (const Over over : {Over::batch, Over::image})
+      for (const Shape& shape : {Shape{3, 5, 4, 3}, Shape{2, 700, 1}, Shape{2, 9, 7, 130},
+                                 Shape{1, 70, 30, 16}, Shape{5, 1, 64}}) {
+        INFO(fmt::format("{} {} {}", dtype, shape, over == Over::batch ? "batch" : "image"));
+        const Example of(shape, dtype);
+        const reference::Normalised expected = reference_of(of, of.g, over);
+        const Moments by = moments(of.x, over);
+        const double bar = bar_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
+        CHECK(largest_error(to_doubles(by.mean), expected.mean) < exact);
+        CHECK(largest_error(to_doubles(by.variance), expected.variance) < exact);
+
+        const Tensor y = normalise(of.x, by, of.scale, of.shift);
+        std::vector<double> values = expected.x;
+        const auto scale = to_doubles(of.scale), shift = to_doubles(of.shift);
+        for (std::size_t i = 0; i < values.size(); ++i)
+          values[i] = scale[i % scale.size()] * values[i] + shift[i % scale.size()];
+        CHECK(y.dtype() == dtype);
+        CHECK(largest_error(to_doubles(y), values) < bar);
+        CHECK(largest_error(to_doubles(normalise(of.x, by, {}, {})), expected.x) < bar);
+
+        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by);
+        CHECK(largest_error(to_doubles(sums.shift), expected.sum_h) < exact);
+        CHECK(largest_error(to_doubles(sums.scale), expected.sum_hx) < 10 * exact);
+        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, sums);
+        CHECK(largest_error(to_doubles(data), expected.data) < 4 * bar);
+      }
+}
+
+TEST_CASE("normalise: an activation and its slope are those of the pointwise kernels") {
+  const Example of({4, 6, 5, 24}, DType::f32);
+  const Moments by = moments(of.x, Over::batch);
+  const Tensor plain = normalise(of.x, by, of.scale, of.shift);
+  const auto check = [&](Activation activation, const auto& formula, const auto& slope) {
+    const Normalise how{1e-5, activation, 0.2f};
+    const Tensor y = normalise(of.x, by, of.scale, of.shift, how);
+    CHECK(to_doubles(y) == to_doubles(pointwise(call(formula), {plain})));
+    const Tensor h = pointwise(call(slope), {of.g, y});
+    const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, how),
+                        expected = normalise_sums(h, of.x, {}, by);
+    CHECK(to_doubles(sums.scale) == to_doubles(expected.scale));
+    CHECK(to_doubles(sums.shift) == to_doubles(expected.shift));
+    CHECK(to_doubles(normalise_data(of.g, of.x, y, by, of.scale, sums, how)) ==
+          to_doubles(normalise_data(h, of.x, {}, by, of.scale, sums)));
+  };
+  check(Activation::relu, Relu{}, ReluFromOutput{});
+  check(Activation::leaky_relu, LeakyRelu{0.2f}, LeakyReluFromOutput{0.2f});
+  check(Activation::tanh, Tanh{}, TanhFromOutput{});
+  check(Activation::sigmoid, Sigmoid{}, SigmoidFromOutput{});
+}
+
+TEST_CASE("normalise: with given moments the gradient of x is g scale / sd") {
+  const Example of({7, 5}, DType::f64);
+  const Moments by{rough({5}, DType::f64, 3), filled({5}, 0.25, DType::f64)};
+  const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, {}, {0});
+  const auto g = to_doubles(of.g), scale = to_doubles(of.scale), found = to_doubles(data);
+  for (std::size_t i = 0; i < g.size(); ++i)
+    CHECK(found[i] == doctest::Approx(g[i] * scale[i % 5] * 2).epsilon(1e-14));
+}
+
+TEST_CASE("moments: a spread far smaller than the mean is not lost, whatever comes first") {
+  // The first block of rows is 0, so no shift by early values would help.
+  const std::int64_t rows = 20000, channels = 8;
+  std::vector<float> values(static_cast<std::size_t>(rows * channels), 0.f);
+  for (std::size_t i = 8 * 8192; i < values.size(); ++i)
+    values[i] = 4096.f + static_cast<float>(i / 8 % 2);
+  const Tensor x = tensor({rows, channels}, values);
+  const Moments late = moments(x.slice(0, 8192, rows), Over::batch);
+  CHECK(late.mean.to_vector<float>() == std::vector<float>(8, 4096.5f));
+  for (const double variance : to_doubles(late.variance))
+    CHECK(variance == doctest::Approx(0.25).epsilon(1e-6));
+  const double share = 8192. / rows, mean = 4096.5 * (1 - share);
+  const Moments all = moments(x, Over::batch);
+  for (const double m : to_doubles(all.mean))
+    CHECK(m == doctest::Approx(mean).epsilon(1e-6));
+  for (const double variance : to_doubles(all.variance))
+    CHECK(
+        variance ==
+        doctest::Approx(4096.5 * 4096.5 * share * (1 - share) + 0.25 * (1 - share)).epsilon(1e-6));
+}
+
+TEST_CASE("normalise: a constant channel gives the shift") {
+  const Tensor x = filled({40, 3}, 0.3), shift = tensor({3}, std::vector<float>{-1, 0, 2});
+  const Tensor y = normalise(x, moments(x, Over::batch), {}, shift);
+  const std::vector<float> row{-1, 0, 2};
+  for (std::int64_t r = 0; r < 40; ++r)
+    CHECK(y.slice(0, r, r + 1).to_vector<float>() == row);
+}
+
+TEST_CASE("normalise: strided views give the bits of their copies") {
+  const Example of({6, 5, 4, 12}, DType::f32);
+  const Tensor view = of.x.transpose(1, 2), copy = contiguous(view);
+  const Moments by = moments(view, Over::batch), same = moments(copy, Over::batch);
+  CHECK(to_doubles(by.variance) == to_doubles(same.variance));
+  CHECK(to_doubles(normalise(view, by, of.scale, of.shift)) ==
+        to_doubles(normalise(copy, same, of.scale, of.shift)));
+}
+
+TEST_CASE("normalise: one image alone equals the image in a batch") {
+  const Example of({5, 9, 8, 20}, DType::f32);
+  const Tensor one = of.x.slice(0, 3, 4);
+  const Moments all = moments(of.x, Over::image), alone = moments(one, Over::image);
+  CHECK(to_doubles(all.variance.slice(0, 3, 4)) == to_doubles(alone.variance));
+  CHECK(to_doubles(normalise(of.x, all, of.scale, of.shift).slice(0, 3, 4)) ==
+        to_doubles(normalise(one, alone, of.scale, of.shift)));
+}
+
+TEST_CASE("normalise: threads change no bit" * cpu_only) {
+  for (const Shape& shape : {Shape{40000, 5}, Shape{3000, 150}, Shape{9, 33, 40, 16}})
+    for (const Over over : {Over::batch, Over::image}) {
+      if (over == Over::image && shape.rank() == 2)
+        continue;
+      const Example of(shape, DType::f32);
+      const auto all = [&] {
+        const Moments by = moments(of.x, over);
+        const Tensor y = normalise(of.x, by, of.scale, of.shift, {1e-5, Activation::relu});
+        const Normalise how{1e-5, Activation::relu};
+        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, how);
+        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, sums, how);
+        return std::vector<std::vector<double>>{to_doubles(by.variance), to_doubles(y),
+                                                to_doubles(sums.scale), to_doubles(data)};
+      };
+      CHECK(on_threads(1, all) == on_threads(2, all));
+    }
+}
+
+TEST_CASE("normalise: instruction sets change no bit" * cpu_only) {
+  if (!cpu_has(Isa::v4))
+    return;
+  const auto same = [](const auto& v3, const auto& v4, DType dtype, auto stored, auto zero) {
+    using S = decltype(stored);
+    using A = decltype(zero);
+    const Example of({700, 20}, dtype);
+    std::vector<A> statistics(80);
+    std::vector<S> y(14000);
+    NormaliseRows<S, A> rows{};
+    rows.rows = 700;
+    rows.stride = rows.columns = 20;
+    rows.x = static_cast<const S*>(of.x.raw());
+    rows.g = static_cast<const S*>(of.g.raw());
+    rows.scale = static_cast<const A*>(of.scale.raw());
+    rows.shift = static_cast<const A*>(of.shift.raw());
+    rows.positions = 700;
+    rows.epsilon = A(1e-5);
+    rows.activation = Activation::tanh;
+    const auto run = [&](const auto& loops) {
+      A* at = statistics.data();
+      loops.moments(rows, at, at + 20);
+      rows.mean = at;
+      rows.variance = at + 20;
+      rows.out = y.data();
+      loops.normalise(rows);
+      const std::vector<S> values = y;
+      rows.y = values.data();
+      loops.sums(rows, at + 40, at + 60);
+      rows.sum_shift = at + 40;
+      rows.sum_scale = at + 60;
+      loops.data(rows);
+      return std::tuple(statistics, values, y);
+    };
+    CHECK(run(v3) == run(v4));
+  };
+  same(isa_v3::normalise_table.f32, isa_v4::normalise_table.f32, DType::f32, 0.f, 0.f);
+  same(isa_v3::normalise_table.f64, isa_v4::normalise_table.f64, DType::f64, 0., 0.);
+  same(isa_v3::normalise_table.bf16, isa_v4::normalise_table.bf16, DType::bf16, std::uint16_t{0},
+       0.f);
+}
+
+TEST_CASE("normalise: nothing of no images, and shapes alone on meta") {
+  const Tensor x = filled({0, 4, 3}, 0);
+  const Moments none = moments(x, Over::image);
+  CHECK(none.mean.shape() == Shape{0, 3});
+  CHECK(normalise(x, none, {}, {}).shape() == x.shape());
+  const NormaliseSums sums = normalise_sums(x, x, {}, {filled({3}, 0), filled({3}, 1)});
+  CHECK(sums.shift.to_vector<float>() == std::vector<float>(3, 0.f));
+  const Tensor meta = Tensor::empty({2, 4, 3}, DType::bf16, Device::meta);
+  const Moments by = moments(meta, Over::batch);
+  CHECK(by.variance.dtype() == DType::f32);
+  CHECK(normalise(meta, by, {}, {}).shape() == meta.shape());
+  CHECK(normalise_data(meta, meta, {}, by, {}, normalise_sums(meta, meta, {}, by)).dtype() ==
+        DType::bf16);
+}
+
+TEST_CASE("normalise: errors say what does not fit") {
+  const Tensor x = filled({2, 3}, 0);
+  const Moments by{filled({3}, 0), filled({3}, 1)};
+  CHECK(message([&] {
+          moments(filled({2, 3}, 0, DType::i32), Over::batch);
+        }) == "moments: i32 is not normalised: only floating-point types are. Use cast() first.");
+  CHECK(message([&] { moments(x, Over::image); }) ==
+        "moments: x is [2, 3], which has no axes to average over. Give it as [batch, …, "
+        "channels].");
+  CHECK(message([&] {
+          moments(filled({0, 3}, 0), Over::batch);
+        }) == "moments: there is no mean of no elements: x is [0, 3].");
+  CHECK(message([&] { normalise(x, {}, {}, {}); }) == "normalise: mean or variance is undefined.");
+  CHECK(message([&] { normalise(x, by, filled({2}, 1), {}); }) ==
+        fmt::format("normalise: the scale is f32 [2] on {0}, for x f32 [2, 3] it must be f32 [3] "
+                    "on {0}.",
+                    x.device()));
+  CHECK(message([&] {
+          normalise_sums(filled({3, 2}, 0), x, {}, by);
+        }) == fmt::format("normalise_sums: g must be f32 [2, 3] on {}, as x is.", x.device()));
+}
