@@ -16,8 +16,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "bench/convolution_layers.h"
 #include "bench/median.h"
 #include "kernels/choice.h"
+#include "kernels/convolution.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/matmul.h"
@@ -145,30 +147,49 @@ struct Bench {
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
 
-  void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
-               const Tensor& a, const Tensor& b) {
+  // Own and vendor kernels of a family in turn, by their rate of arithmetic.
+  void arithmetic(const char* family, const std::string& name, const std::string& sizes,
+                  double flops, const Work& work) {
     if (!wants(name))
       return;
-    const Tensor out = Tensor::empty({m, n});
-    const Work work = [&] { matmul(a, b, {}, {out}); };
-    const std::function<void(Source)> choose = [](Source source) {
-      choose_kernels(source == Source::own ? "own" : "matmul=vendor");
+    const std::function<void(Source)> choose = [&](Source source) {
+      choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family));
     };
     const Timing t = time(work, vendor ? choose : nullptr, rounds);
-    const double flops = 2.0 * m * n * k;
-    fmt::print("{:<26}{:>15}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>7.0f} %\n", name,
-               fmt::format("{}x{}x{}", m, n, k), t.own * 1e6, flops / t.own / 1e9,
-               vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
+    fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>7.0f} %\n", name, sizes, t.own * 1e6,
+               flops / t.own / 1e9, vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
                vendor ? fmt::format("{:.2f}", t.ratio) : "-", 100 * flops / t.own / peak);
     std::fflush(stdout);
     rows.push_back({{"name", name},
-                    {"m", m},
-                    {"n", n},
-                    {"k", k},
+                    {"sizes", sizes},
                     {"own_gflops", flops / t.own / 1e9},
                     {"vendor_gflops", vendor ? Json(flops / t.vendor / 1e9) : Json()},
                     {"ratio", vendor ? Json(t.ratio) : Json()},
                     {"share_of_peak", flops / t.own / peak}});
+  }
+
+  void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
+               const Tensor& a, const Tensor& b) {
+    const Tensor out = Tensor::empty({m, n});
+    arithmetic("matmul", name, fmt::format("{}x{}x{}", m, n, k), 2.0 * m * n * k,
+               [&] { matmul(a, b, {}, {out}); });
+  }
+
+  // A layer's convolution and its two gradients.
+  void convolutions(const ConvolutionLayer& l) {
+    const Tensor x = full({l.batch, l.image.rows, l.image.columns, l.in}, 0.5);
+    const Tensor w = full({l.out, l.kernel.rows, l.kernel.columns, l.in / l.options.groups}, 0.25);
+    const Tensor y = convolution(x, w, l.options), g = contiguous(y);
+    const std::string sizes =
+        fmt::format("{}x{}x{} {} {}x{}{} {}", l.batch, l.image.rows, l.image.columns, l.in,
+                    l.kernel.rows, l.kernel.columns, l.options.stride.rows == 2 ? "/2" : "", l.out);
+    const double flops = 2.0 * y.numel() * (w.numel() / l.out);
+    const auto row = [&](const char* direction, const Work& work) {
+      arithmetic("convolution", fmt::format("{} {}", l.workload, direction), sizes, flops, work);
+    };
+    row("forward", [&] { convolution(x, w, l.options, {}, {y}); });
+    row("data gradient", [&] { transposed_convolution(g, w, l.options, l.image, {}, {x}); });
+    row("weight gradient", [&] { convolution_weight(x, g, l.kernel, l.options, {w}); });
   }
 
   // A linear layer's product and its two gradients, weights [out, in].
@@ -198,29 +219,51 @@ struct Bench {
            [&] { pointwise(call(f), {x}); });
   }
 
-  double geometric_mean() const {
+  // Of the rows from `first` on, of one workload; 0 where none has a vendor.
+  double geometric_mean(std::size_t first, const std::string& workload = "") const {
     double sum = 0;
     int count = 0;
-    for (const Json& row : rows)
-      if (row.contains("ratio") && row["ratio"].is_number()) {
-        sum += std::log(row["ratio"].get<double>());
+    for (std::size_t i = first; i < rows.size(); ++i)
+      if (rows[i]["name"].get<std::string>().starts_with(workload) && rows[i].contains("ratio") &&
+          rows[i]["ratio"].is_number()) {
+        sum += std::log(rows[i]["ratio"].get<double>());
         ++count;
       }
     return count ? std::exp(sum / count) : 0;
   }
 };
 
+void heading(const char* what, const char* sizes) {
+  fmt::print("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", what, sizes, "own us", "own GF/s",
+             "vendor", "ratio", "of peak");
+}
+
 void products(Bench& bench) {
-  fmt::print("{:<26}{:>15}{:>10}{:>9}{:>9}{:>8}{:>9}\n", "product, f32", "m x n x k", "own us",
-             "own GF/s", "vendor", "ratio", "of peak");
+  heading("product, f32", "m x n x k");
   for (const std::int64_t n : {256, 512, 1024, 2048})
     bench.layer(std::to_string(n), n, n, n);
   bench.layer("vae 784-500", 128, 784, 500);
   bench.layer("vae 500-20", 128, 500, 20);
   bench.layer("vae 20-500", 128, 20, 500);
   bench.layer("vae 500-784", 128, 500, 784);
-  if (const double mean = bench.geometric_mean(); mean > 0)
+  if (const double mean = bench.geometric_mean(0); mean > 0)
     fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
+}
+
+void convolutions(Bench& bench) {
+  const std::size_t first = bench.rows.size();
+  fmt::print("\n");
+  heading("convolution, f32", "image, in, kernel, out");
+  for (const ConvolutionLayer& layer : convolution_layers)
+    bench.convolutions(layer);
+  fmt::print("geometric mean of vendor time / own time: {:.3f}\n", bench.geometric_mean(first));
+  std::string before;
+  for (const ConvolutionLayer& layer : convolution_layers)
+    if (const double mean = bench.geometric_mean(first, layer.workload);
+        mean > 0 && layer.workload != before) {
+      fmt::print("  {}: {:.3f}\n", layer.workload, mean);
+      before = layer.workload;
+    }
 }
 
 void passes(Bench& bench) {
@@ -272,9 +315,10 @@ int run(int argc, char** argv) {
              count, level, bench.peak / 1e9, bench.bandwidth / 1e9,
              vendor ? library.library : "none, " + library.problem);
   products(bench);
+  convolutions(bench);
   passes(bench);
   if (!json.empty()) {
-    const double mean = bench.geometric_mean();
+    const double mean = bench.geometric_mean(0);
     const Json all = {{"threads", count},
                       {"instruction_set", level},
                       {"peak_gflops", bench.peak / 1e9},

@@ -18,9 +18,11 @@ struct VendorModule {
   const char* install;
   const char* file;  // beside liblikely.so; linked with the vendor's library
 };
-constexpr VendorModule vendor_modules[] = {{"matmul", "oneDNN 2 (libdnnl.so.2)",
-                                            "apt install libdnnl-dev, then build again",
-                                            "liblikely_onednn.so"}};
+constexpr const char* onednn = "oneDNN 2 (libdnnl.so.2)";
+constexpr const char* onednn_install = "apt install libdnnl-dev, then build again";
+constexpr const char* onednn_file = "liblikely_onednn.so";
+constexpr VendorModule vendor_modules[] = {{"matmul", onednn, onednn_install, onednn_file},
+                                           {"convolution", onednn, onednn_install, onednn_file}};
 
 struct Chosen {
   std::string specification = "own";

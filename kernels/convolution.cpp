@@ -139,9 +139,22 @@ const ConvolutionBackend& backend_for(const ConvolutionProblem& problem, Device 
       served(device));
 }
 
-void launch(const ConvolutionProblem& p, const Tensor& result, const Into& into) {
+// A kernel that covers the image has one place, where it is a product of matrices: so is a kernel
+// of one pixel, on images of one pixel with as many channels as the image has elements.
+ConvolutionProblem simplified(ConvolutionProblem p) {
+  const bool biased_pixels = p.direction == Direction::data && p.biased;  // one value for all
+  if (p.kernel == p.image && p.output == Pixels(1) && p.groups == 1 && p.top == 0 && p.left == 0 &&
+      p.dilation == Pixels(1) && !biased_pixels) {
+    p.in *= p.kernel.rows * p.kernel.columns;
+    p.image = p.kernel = 1;
+  }
+  return p;
+}
+
+void launch(const ConvolutionProblem& given, const Tensor& result, const Into& into) {
   if (result.numel() == 0)
     return;
+  const ConvolutionProblem p = simplified(given);
   const ConvolutionBackend& backend = backend_for(p, result.device());
   const auto bytes = static_cast<std::int64_t>(backend.workspace(p, threads()));
   const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, result.device()) : Tensor();

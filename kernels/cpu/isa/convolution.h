@@ -1,0 +1,75 @@
+// The f32 convolutions as one thread computes them, once for each instruction set: products whose
+// one operand is gathered from an image, pixel by pixel, and never laid out whole.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/activation.h"
+
+namespace likely::kernels {
+
+// One axis. The pixels first, first + step, … of one image, `count` of them, see the other one: the
+// a-th by tap t its pixel a * stride + offset + t * apart, through the kernel's row or column
+// kernel + t * kernel_step.
+struct GatherAxis {
+  std::int64_t count, first, step;
+  std::int64_t stride, offset, taps, apart;
+  std::int64_t kernel, kernel_step;
+};
+
+// A matrix: a row for every pixel, which holds the channels that it sees through its taps, row
+// after row of them, and zeros for what lies outside.
+struct Gather {
+  const float* source;                          // [batch, height, width, pitch], from a channel on
+  std::int64_t height, width, pitch, channels;  // channels: so many from there
+  GatherAxis rows, columns;
+
+  std::int64_t length() const { return rows.taps * columns.taps * channels; }
+  std::int64_t pixels_of(std::int64_t batch) const { return batch * rows.count * columns.count; }
+};
+
+// result = activation(gathered pixels times packed weights + bias), a pixel of the result a row.
+struct PixelProduct {
+  Gather left;
+  const float* panels;  // of panel_columns columns, each [left.length(), columns]
+  float* result;        // [batch, height, width, pitch], from a channel on
+  std::int64_t height, width, pitch;
+  bool add;           // start from what the result holds
+  const float* bias;  // or null
+  Activation activation;
+  float slope;
+};
+
+// result [channels, right.length()] = left [pixels, channels]ᵀ times gathered pixels.
+struct WeightProduct {
+  const float* left;  // channels of pixels that are left_pitch apart
+  std::int64_t left_pitch, channels;
+  Gather right;
+  float* result;
+  bool add;
+};
+
+// From a row or column on, so many of them.
+struct Range {
+  std::int64_t begin, count;
+};
+
+struct ConvolutionTable {
+  std::int64_t strip_rows, panel_columns;
+  // Rows of k, up to panel_columns columns: right[row * p + column * j] to panel[p, j].
+  void (*pack)(const float* right, std::int64_t row, std::int64_t column, std::int64_t k,
+               std::int64_t columns, float* panel);
+  std::size_t workspace;  // floats that the two products need
+  void (*pixels)(const PixelProduct& of, Range pixels, Range columns, float* workspace);
+  void (*weights)(const WeightProduct& of, Range pixels, Range channels, Range columns,
+                  float* workspace);
+};
+
+namespace isa_v3 {
+extern const ConvolutionTable convolution_table;
+}
+namespace isa_v4 {
+extern const ConvolutionTable convolution_table;
+}
+
+}  // namespace likely::kernels

@@ -1,0 +1,116 @@
+// Convolutions of the CPU: the fast kernels against the plain one, threads, and the vendor's.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/choice.h"
+#include "tests/kernels/convolution_problems.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+namespace {
+
+// Larger ones: several strips, panels, shares and pieces for threads.
+const Sizes large_convolutions[] = {
+    {3, {17, 19}, 3, 40, 4, {.stride = 2, .padding = 1}},
+    {4, {20, 18}, 24, 3, 3, {.padding = 1}},
+    {2, {33, 37}, 5, 17, 3, {.stride = {2, 1}, .padding = {1, 2, 0, 1}}},
+    {1, {70, 65}, 2, 33, {3, 5}, {.padding = 2}},
+    {5, {6, 6}, 130, 70, 1},
+};
+
+template <class F>
+void for_all_sizes(F f) {
+  for (const Sizes& s : odd_convolutions)
+    f(s);
+  for (const Sizes& s : large_convolutions)
+    f(s);
+}
+
+// As `run`, by the plain kernel.
+std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& of) {
+  Images plain = of;
+  Tensor& result = direction == Direction::forward ? plain.y
+                   : direction == Direction::data  ? plain.x
+                                                   : plain.w;
+  result = unwritten(result.shape());
+  ConvolutionProblem p{};
+  p.direction = direction;
+  p.batch = s.batch;
+  p.in = s.in;
+  p.out = s.out;
+  p.groups = s.options.groups;
+  p.image = s.image;
+  p.output = s.output();
+  p.kernel = s.kernel;
+  p.stride = s.options.stride;
+  p.dilation = s.options.dilation;
+  p.top = s.options.padding.top;
+  p.left = s.options.padding.left;
+  p.x = plain.x.raw();
+  p.w = plain.w.raw();
+  p.y = plain.y.raw();
+  for (const ConvolutionBackend* candidate : convolution_family().candidates(Device{}))
+    if (std::string(candidate->name) == "convolution plain")
+      candidate->fill(p, nullptr);
+  return to_doubles(result);
+}
+
+struct OwnAgain {
+  ~OwnAgain() { choose_kernels("own"); }
+};
+
+}  // namespace
+
+TEST_CASE("convolution: forward and data gradient have the plain kernel's bits" * cpu_only) {
+  for_all_sizes([](const Sizes& s) {
+    const Images of = images_of(s);
+    CAPTURE(s.x_shape());
+    CAPTURE(s.w_shape());
+    for (const Direction direction : {Direction::forward, Direction::data})
+      CHECK(to_doubles(run(direction, s, of)) == by_plain(direction, s, of));
+    CHECK(largest_error(to_doubles(run(Direction::weight, s, of)),
+                        by_plain(Direction::weight, s, of)) < 1e-4);
+  });
+}
+
+TEST_CASE("convolution: threads change no bit" * cpu_only) {
+  for (const Sizes& s : large_convolutions)
+    for (const Direction direction : directions) {
+      const Images of = images_of(s);
+      const auto result = [&] { return to_doubles(run(direction, s, of)); };
+      CAPTURE(s.x_shape());
+      const std::vector<double> one = on_threads(1, result);
+      CHECK(on_threads(2, result) == one);
+      CHECK(on_threads(7, result) == one);
+    }
+}
+
+TEST_CASE("convolution: the vendor's agree with ours, in all directions" * cpu_only) {
+  if (!vendor_libraries().at(1).problem.empty())
+    return;
+  const OwnAgain after;
+  std::size_t served = 0, all = 0;
+  for_all_sizes([&](const Sizes& s) {
+    const Images of = images_of(s);
+    for (const Direction direction : directions) {
+      const bool weight = direction == Direction::weight;
+      const std::int64_t channels = direction == Direction::data ? s.in : s.out;
+      const Epilogue epilogue{rough({channels}, DType::f32, 6), Activation::leaky_relu};
+      const auto result = [&] {
+        return to_doubles(run(direction, s, of, weight ? Epilogue{} : epilogue));
+      };
+      choose_kernels("own");
+      const std::vector<double> own = result();
+      choose_kernels("convolution=vendor");
+      const LaunchLog log;
+      CAPTURE(s.x_shape());
+      CAPTURE(static_cast<int>(direction));
+      CHECK(largest_error(result(), own) < 1e-4);
+      served += std::string(log.launches().at(0).kernel) == "convolution oneDNN";
+      ++all;
+    }
+  });
+  CHECK(served * 2 > all);  // what it has nothing for, own kernels serve
+}
