@@ -87,6 +87,32 @@ Gather gather_of(const ConvolutionProblem& p, std::int64_t group, const GatherAx
 
 // ---- Forward and data gradient
 
+// The share of an axis' taps that meet the image.
+double share_inside(const GatherAxis& axis, std::int64_t extent) {
+  std::int64_t inside = 0;
+  for (std::int64_t a = 0; a < axis.count; ++a)
+    for (std::int64_t tap = 0; tap < axis.taps; ++tap) {
+      const std::int64_t place = a * axis.stride + axis.offset + tap * axis.apart;
+      inside += place >= 0 && place < extent;
+    }
+  return static_cast<double>(inside) / static_cast<double>(axis.count * axis.taps);
+}
+
+// Which order pays: lines where tiles would be nearly empty; positions for many images and not too
+// few channels under much padding.
+Order order_of(const Gather& of, std::int64_t batch, std::int64_t columns) {
+  constexpr double worthwhile = 0.95;
+  if (of.length() == 0)
+    return Order::images;
+  if (columns <= few_channels && of.columns.stride == 1 && of.columns.count >= 12 &&
+      table().lines_fit(of))
+    return Order::lines;
+  if (batch >= 8 && of.channels >= 16 &&
+      share_inside(of.rows, of.height) * share_inside(of.columns, of.width) < worthwhile)
+    return Order::positions;
+  return Order::images;
+}
+
 // The products of a problem: of every phase and group.
 struct Parts {
   std::vector<PixelProduct> products;
@@ -104,7 +130,7 @@ Parts parts_of(const ConvolutionProblem& p) {
     for (const GatherAxis& across : axes_along(columns_of(p), p.direction))
       for (std::int64_t group = 0; group < p.groups; ++group) {
         const Gather gather = gather_of(p, group, rows, across);
-        parts.products.push_back({gather, offset(nullptr, 0),
+        parts.products.push_back({gather, p.batch, order_of(gather, p.batch, columns), nullptr,
                                   const_cast<float*>(offset(data ? p.x : p.y, group * columns)),
                                   size.rows, size.columns, pitch, p.add,
                                   offset(p.bias, group * columns), p.activation, p.slope});
@@ -140,16 +166,19 @@ struct Cut {
   std::int64_t down, across;     // pieces
 };
 
-Cut cut_for(const PixelProduct& product, std::int64_t batch, std::int64_t columns,
-            std::int64_t products, int threads) {
+Cut cut_for(const PixelProduct& product, std::int64_t columns, std::int64_t products, int threads) {
   constexpr std::int64_t strips_at_once = 16;  // each reads the panels again
-  const std::int64_t rows = table().strip_rows, all = product.left.pixels_of(batch);
-  const std::int64_t strips = pieces(all, rows), panels = pieces(columns, table().panel_columns);
+  const std::int64_t rows = table().strip_rows, all = product.left.pixels_of(product.batch);
+  const std::int64_t unit = product.order == Order::positions ? product.batch
+                            : product.order == Order::lines   ? product.left.columns.count
+                                                              : rows;  // never cut
+  const std::int64_t units = pieces(all, unit), panels = pieces(columns, table().panel_columns);
   const std::int64_t wanted = threads == 1 ? 1 : pieces(4 * threads, products);
-  const std::int64_t down = std::max(pieces(strips, strips_at_once), std::min(strips, wanted));
+  const std::int64_t down =
+      std::min(units, std::max(pieces(units * pieces(unit, rows), strips_at_once), wanted));
   const std::int64_t across = std::min(panels, pieces(wanted, down));
   Cut cut;
-  cut.pixels = pieces(strips, down) * rows;
+  cut.pixels = pieces(units, down) * unit;
   cut.columns = pieces(panels, across) * table().panel_columns;
   cut.down = pieces(all, cut.pixels);
   cut.across = pieces(columns, cut.columns);
@@ -166,7 +195,7 @@ void pixels(const ConvolutionProblem& problem, float* workspace) {
   for (PixelProduct& product : parts.products) {
     product.panels = packed;
     packed += product.left.length() * panels * wide;
-    cuts.push_back(cut_for(product, problem.batch, parts.columns, products, threads()));
+    cuts.push_back(cut_for(product, parts.columns, products, threads()));
     jobs.push_back(jobs.back() + cuts.back().down * cuts.back().across);
   }
   parallel_for(products * panels, 1, [&](std::int64_t job, std::int64_t) {
@@ -183,9 +212,10 @@ void pixels(const ConvolutionProblem& problem, float* workspace) {
     const Cut& cut = cuts[which];
     const std::int64_t m = (job - jobs[which]) / cut.across * cut.pixels;
     const std::int64_t j = (job - jobs[which]) % cut.across * cut.columns;
-    table().pixels(product, {m, std::min(cut.pixels, product.left.pixels_of(problem.batch) - m)},
-                   {j, std::min(cut.columns, parts.columns - j)},
-                   packed + thread_index() * static_cast<std::int64_t>(table().workspace));
+    (product.order == Order::lines ? table().lines : table().pixels)(
+        product, {m, std::min(cut.pixels, product.left.pixels_of(problem.batch) - m)},
+        {j, std::min(cut.columns, parts.columns - j)},
+        packed + thread_index() * static_cast<std::int64_t>(table().workspace));
   });
 }
 

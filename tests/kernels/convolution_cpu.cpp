@@ -18,6 +18,9 @@ const Sizes large_convolutions[] = {
     {2, {33, 37}, 5, 17, 3, {.stride = {2, 1}, .padding = {1, 2, 0, 1}}},
     {1, {70, 65}, 2, 33, {3, 5}, {.padding = 2}},
     {5, {6, 6}, 130, 70, 1},
+    {17, {4, 6}, 70, 40, 4, {.stride = 2, .padding = 1}},  // many images, much padding
+    {8, {2, 3}, 16, 16, 5, {.padding = 4}},                // some pixels see padding alone
+
 };
 
 template <class F>

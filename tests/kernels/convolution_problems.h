@@ -22,8 +22,9 @@ inline const Sizes odd_convolutions[] = {
     {1, {10, 11}, 3, 4, 3, {.stride = 4, .padding = {1, 2, 0, 3}}},  // taps that miss pixels
     {2, {3, 3}, 6, 8, 7, {.padding = 3}},                            // more padding than image
     {1, {4, 3}, 8, 12, 3, {.padding = 1, .groups = 2}},
-    {2, {5, 5}, 6, 6, 3, {.stride = 2, .padding = 1, .groups = 6}},  // a group a channel
-    {1, {12, 20}, 60, 40, 3, {.padding = 1}},                        // more than one block of k
+    {2, {5, 5}, 6, 6, 3, {.stride = 2, .padding = 1, .groups = 6}},           // a group a channel
+    {9, {3, 5}, 17, 5, {4, 3}, {.stride = {1, 2}, .padding = {2, 1, 1, 1}}},  // taps left out
+    {1, {12, 20}, 60, 40, 3, {.padding = 1}},  // more than one block of k
 };
 
 struct Images {

@@ -6,95 +6,12 @@
 #include "kernels/cpu/isa/convolution.h"
 
 #include "kernels/cpu/epilogue.h"
-#include "kernels/cpu/isa/matmul_strip.h"
+#include "kernels/cpu/isa/convolution_gather.h"
 
 namespace likely::kernels::LIKELY_ISA {
 namespace {
 
-constexpr std::int64_t most_columns = 256;  // of the right operand that a thread works on at once
-constexpr std::int64_t most_pixels = 16;    // gathered at once; at least tile_rows
-
-// ---- Gathering
-
-// Where a pixel's taps lie in the source.
-struct Pixel {
-  const float* image;        // of the batch
-  std::int64_t row, column;  // of the first tap
-  bool inside;               // all taps are
-};
-
-// Walks over the pixels of a batch, from any of them on.
-class Walk {
- public:
-  Walk(const Gather& of, std::int64_t pixel)
-      : of_(of),
-        column_(pixel % of.columns.count),
-        row_(pixel / of.columns.count % of.rows.count),
-        image_(pixel / of.columns.count / of.rows.count) {}
-
-  std::int64_t image() const { return image_; }
-  std::int64_t row() const { return row_; }
-  std::int64_t column() const { return column_; }
-
-  Pixel pixel() const {
-    const std::int64_t row = row_ * of_.rows.stride + of_.rows.offset;
-    const std::int64_t column = column_ * of_.columns.stride + of_.columns.offset;
-    const bool inside = row >= 0 && row + (of_.rows.taps - 1) * of_.rows.apart < of_.height &&
-                        column >= 0 &&
-                        column + (of_.columns.taps - 1) * of_.columns.apart < of_.width;
-    return {of_.source + image_ * of_.height * of_.width * of_.pitch, row, column, inside};
-  }
-
-  void next() {
-    if (++column_ < of_.columns.count)
-      return;
-    column_ = 0;
-    if (++row_ < of_.rows.count)
-      return;
-    row_ = 0;
-    ++image_;
-  }
-
- private:
-  const Gather& of_;
-  std::int64_t column_, row_, image_;
-};
-
-// Elements [from, from + n) of `row`, which has `length`; zeros outside.
-void window(const float* row, std::int64_t length, std::int64_t from, std::int64_t n, float* to) {
-  const std::int64_t begin = larger(0, smaller(n, -from));
-  const std::int64_t end = larger(begin, smaller(n, length - from));
-  zero(to, begin);
-  copy(to + begin, row + from + begin, end - begin);
-  zero(to + end, n - end);
-}
-
-// Columns [p0, p0 + n) of the rows of some pixels, to rows that are to_row apart. What neighbouring
-// taps of a row see lies side by side, unless dilation or groups part it.
-void gather(const Gather& of, const Pixel* pixels, std::int64_t count, std::int64_t p0,
-            std::int64_t n, float* to, std::int64_t to_row) {
-  const bool adjacent = of.columns.apart == 1 && of.channels == of.pitch;
-  const std::int64_t length = adjacent ? of.columns.taps * of.channels : of.channels;
-  const std::int64_t runs = adjacent ? 1 : of.columns.taps, line = of.width * of.pitch;
-  for (std::int64_t p = p0; p < p0 + n;) {
-    const std::int64_t run = p / length, skipped = p % length;
-    const std::int64_t here = smaller(length - skipped, p0 + n - p);
-    const std::int64_t down = run / runs * of.rows.apart;
-    const std::int64_t across = run % runs * of.columns.apart * of.pitch + skipped;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const Pixel& pixel = pixels[i];
-      const std::int64_t row = pixel.row + down, from = pixel.column * of.pitch + across;
-      float* const there = to + i * to_row + (p - p0);
-      if (pixel.inside)
-        copy(there, pixel.image + row * line + from, here);
-      else if (row < 0 || row >= of.height)
-        zero(there, here);
-      else
-        window(pixel.image + row * line, line, from, here, there);
-    }
-    p += here;
-  }
-}
+constexpr std::int64_t most_columns = gathered_floats / k_block;  // of b that a thread works on
 
 // ---- Pixels times weights
 
@@ -119,71 +36,108 @@ void multiply_scattered(const Strip& strip, const Results& results, Range column
   }
 }
 
-// Terms [p0, p0 + k) of one strip of pixels.
-void pixel_strip(const PixelProduct& of, Range pixels, Range columns, std::int64_t p0,
-                 std::int64_t k, float* space) {
-  const std::int64_t length = of.left.length();
-  Walk walk(of.left, pixels.begin);
-  Pixel pixel[most_pixels];
-  Results results;
-  results.even = true;
-  for (std::int64_t i = 0; i < pixels.count; ++i, walk.next()) {
-    pixel[i] = walk.pixel();
-    const std::int64_t row = of.left.rows.first + walk.row() * of.left.rows.step;
-    const std::int64_t column = of.left.columns.first + walk.column() * of.left.columns.step;
-    results.row[i] = of.result + ((walk.image() * of.height + row) * of.width + column) * of.pitch;
-    results.even = results.even && (i < 2 || results.row[i] - results.row[i - 1] ==
-                                                 results.row[1] - results.row[0]);
-  }
-  gather(of.left, pixel, pixels.count, p0, k, space, packed_row);
+// The taps of an axis that meet the image, from a place on.
+Range taps_inside(const GatherAxis& axis, std::int64_t place, std::int64_t extent) {
+  Range taps{0, axis.taps};
+  for (; taps.count > 0 && place < 0; place += axis.apart, ++taps.begin)
+    --taps.count;
+  while (taps.count > 0 && place + (taps.count - 1) * axis.apart >= extent)
+    --taps.count;
+  return taps;
+}
 
-  const Strip strip{space, pixels.count, 1, false};
-  const float* const panels = of.panels + columns.begin * length + p0 * tile_columns;
+// A strip of pixels: what it sees and where its results go.
+struct PixelStrip {
+  Pixel pixel[most_pixels];
+  std::int64_t count;
+  Range rows, columns;  // of taps that are not left out
+  Results results;
+
+  PixelStrip(const PixelProduct& of, Range pixels)
+      : count(pixels.count), rows{0, of.left.rows.taps}, columns{0, of.left.columns.taps} {
+    const bool by_position = of.order == Order::positions;
+    Walk walk(of.left, pixels.begin, by_position ? of.batch : 0);
+    results.even = true;
+    for (std::int64_t i = 0; i < count; ++i, walk.next()) {
+      pixel[i] = walk.pixel();
+      const std::int64_t row = of.left.rows.first + walk.row() * of.left.rows.step;
+      const std::int64_t column = of.left.columns.first + walk.column() * of.left.columns.step;
+      results.row[i] =
+          of.result + ((walk.image() * of.height + row) * of.width + column) * of.pitch;
+      results.even = results.even && (i < 2 || results.row[i] - results.row[i - 1] ==
+                                                   results.row[1] - results.row[0]);
+      if (by_position)
+        pixel[i].inside = true;  // with the other taps left out
+    }
+    if (by_position) {
+      rows = taps_inside(of.left.rows, pixel[0].row, of.left.height);
+      columns = taps_inside(of.left.columns, pixel[0].column, of.left.width);
+    }
+  }
+};
+
+// The terms [p, p + k) of a strip.
+void add_terms(const PixelProduct& of, const PixelStrip& pixels, Range columns, std::int64_t p,
+               std::int64_t k, bool carry, float* space) {
+  const std::int64_t length = of.left.length();
+  const bool by_step = single(of.left);
+  (by_step ? gather_single : gather)(of.left, pixels.pixel, pixels.count, p, k, space);
+  const Strip strip{space, pixels.count, by_step ? packed_step : 1, by_step};
+  const Results& results = pixels.results;
+  const float* const panels = of.panels + columns.begin * length + p * tile_columns;
   const std::int64_t whole = columns.count / tile_columns * tile_columns;
   const std::int64_t apart = pixels.count > 1 ? results.row[1] - results.row[0] : 0;
-  const bool carry = of.add || p0 > 0;
   if (results.even)
     multiply(strip, columns.count, k, panels, length, tile_columns, panels + whole * length,
              results.row[0] + columns.begin, apart, carry);
   else
     multiply_scattered(strip, results, columns, k, panels, length, carry);
-  if (p0 + k < length || (!of.bias && of.activation == Activation::none))
+}
+
+// Those of the terms [p0, p0 + k) that are not left out: neighbouring ones at once.
+void pixel_strip(const PixelProduct& of, Range range, Range columns, std::int64_t p0,
+                 std::int64_t k, float* space) {
+  const PixelStrip pixels(of, range);
+  const std::int64_t channels = of.left.channels, line = of.left.columns.taps * channels;
+  const std::int64_t first = pixels.rows.begin * line + pixels.columns.begin * channels;
+  const bool whole = pixels.columns.count == of.left.columns.taps;
+  const std::int64_t runs = whole ? 1 : pixels.rows.count;
+  const std::int64_t length = (whole ? pixels.rows.count : 1) * pixels.columns.count * channels;
+  for (std::int64_t run = 0; run < runs && length > 0; ++run) {
+    const std::int64_t begin = larger(p0, first + run * line);
+    const std::int64_t end = smaller(p0 + k, first + run * line + length);
+    if (begin < end)
+      add_terms(of, pixels, columns, begin, end - begin, of.add || begin > first, space);
+  }
+  if (p0 == 0 && (runs == 0 || length == 0))
+    add_terms(of, pixels, columns, 0, 0, of.add, space);
+  if (p0 + k < of.left.length() || (!of.bias && of.activation == Activation::none))
     return;
   for (std::int64_t i = 0; i < pixels.count; ++i)
     finish(of.activation, of.slope, of.bias ? of.bias + columns.begin : nullptr, 1, columns.count,
-           results.row[i] + columns.begin, columns.count);
+           pixels.results.row[i] + columns.begin, columns.count);
 }
 
 void pixels(const PixelProduct& of, Range all, Range columns, float* space) {
   const std::int64_t length = of.left.length();
   const std::int64_t k_most = length ? pieces(length, pieces(length, k_block)) : 0;
-  const std::int64_t rows = pieces(all.count, pieces(all.count, tile_rows));
+  const std::int64_t span =
+      of.order == Order::positions ? of.batch : all.count;  // in which strips lie
+  const std::int64_t rows = pieces(span, pieces(span, tile_rows));
   for (std::int64_t j = 0; j < columns.count; j += most_columns) {
     const Range some{columns.begin + j, smaller(most_columns, columns.count - j)};
     std::int64_t p0 = 0;
     do {  // once where there are no terms: bias and activation remain
       const std::int64_t k = smaller(k_most, length - p0);
-      for (std::int64_t i = 0; i < all.count; i += rows)
-        pixel_strip(of, {all.begin + i, smaller(rows, all.count - i)}, some, p0, k, space);
+      for (std::int64_t m = 0; m < all.count; m += span)
+        for (std::int64_t i = 0; i < span; i += rows)
+          pixel_strip(of, {all.begin + m + i, smaller(rows, span - i)}, some, p0, k, space);
       p0 += k;
     } while (p0 < length);
   }
 }
 
 // ---- Weights: the pixels are what is summed over
-
-void gather_panel(const Gather& of, Range pixels, Range columns, float* to) {
-  if (columns.count < tile_columns)  // what narrower tiles read beside the last columns
-    __builtin_memset(to, 0, pixels.count * tile_columns * sizeof(float));
-  Walk walk(of, pixels.begin);
-  for (std::int64_t i = 0; i < pixels.count; i += most_pixels) {
-    Pixel pixel[most_pixels];
-    const std::int64_t count = smaller(most_pixels, pixels.count - i);
-    for (std::int64_t l = 0; l < count; ++l, walk.next())
-      pixel[l] = walk.pixel();
-    gather(of, pixel, count, columns.begin, columns.count, to + i * tile_columns, tile_columns);
-  }
-}
 
 // Terms of up to k_block pixels, for up to most_columns columns.
 void weight_block(const WeightProduct& of, Range pixels, Range channels, Range columns, bool carry,
@@ -217,11 +171,11 @@ void weights(const WeightProduct& of, Range pixels, Range channels, Range column
   }
 }
 
-constexpr std::size_t workspace = strip_floats + k_block * most_columns;
+constexpr std::size_t workspace = strip_floats + gathered_floats;
 
 }  // namespace
 
-const ConvolutionTable convolution_table{tile_rows, tile_columns, pack_panel,
-                                         workspace, pixels,       weights};
+const ConvolutionTable convolution_table{tile_rows, tile_columns, pack_panel, workspace,
+                                         pixels,    lines_fit,    lines,      weights};
 
 }  // namespace likely::kernels::LIKELY_ISA

@@ -28,9 +28,15 @@ struct Gather {
   std::int64_t pixels_of(std::int64_t batch) const { return batch * rows.count * columns.count; }
 };
 
+// In which order results are computed: image by image; the same pixel of all images and then the
+// next, where all leave out the same taps; or, for few channels, line by line with pixels as lanes.
+enum class Order { images, positions, lines };
+
 // result = activation(gathered pixels times packed weights + bias), a pixel of the result a row.
 struct PixelProduct {
   Gather left;
+  std::int64_t batch;
+  Order order;
   const float* panels;  // of panel_columns columns, each [left.length(), columns]
   float* result;        // [batch, height, width, pitch], from a channel on
   std::int64_t height, width, pitch;
@@ -61,15 +67,25 @@ struct ConvolutionTable {
                std::int64_t columns, float* panel);
   std::size_t workspace;  // floats that the two products need
   void (*pixels)(const PixelProduct& of, Range pixels, Range columns, float* workspace);
+  // Results of few_channels at most, in whole lines, if the lines that are read fit.
+  bool (*lines_fit)(const Gather& of);
+  void (*lines)(const PixelProduct& of, Range pixels, Range columns, float* workspace);
   void (*weights)(const WeightProduct& of, Range pixels, Range channels, Range columns,
                   float* workspace);
 };
 
+constexpr std::int64_t few_channels = 4;           // of results that are computed line by line
+constexpr std::int64_t gathered_floats = 1 << 17;  // at most, of a right operand or of lines
+
 namespace isa_v3 {
+bool lines_fit(const Gather& of);
+void lines(const PixelProduct& of, Range pixels, Range columns, float* workspace);
 extern const ConvolutionTable convolution_table;
-}
+}  // namespace isa_v3
 namespace isa_v4 {
+bool lines_fit(const Gather& of);
+void lines(const PixelProduct& of, Range pixels, Range columns, float* workspace);
 extern const ConvolutionTable convolution_table;
-}
+}  // namespace isa_v4
 
 }  // namespace likely::kernels
