@@ -34,9 +34,9 @@ bool holds(const std::string& text, const std::string& part) {
 TEST_CASE("command line: help has groups, defaults of all presets and examples") {
   const Outcome train = tiny({"train", "--help"});
   CHECK(train.exit_code == 0);
-  for (const char* part :
-       {"Run:", "Model:", "Output:", "--hidden", "[quick 8, small 16, paper 32]",
-        "Examples:", "likely train tiny --preset small --data mnist", "bars-4, shapes, mnist"}) {
+  for (const char* part : {"Run:", "Model:", "Output:", "--hidden", "[quick 8, small 16, paper 32]",
+                           "Examples:", "likely train tiny --preset small --data mnist",
+                           "bars-4, shapes, rings, mnist"}) {
     CAPTURE(part);
     CHECK(holds(train.out, part));
   }
@@ -65,7 +65,8 @@ TEST_CASE("command line: unknown words are usage errors that name the nearest") 
   check({"train", "--preset", "smal"},
         "preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
   check({"train", "--data", "bars"},
-        "--data: data cannot be \"bars\". Did you mean bars-4? There are bars-4, shapes, mnist.");
+        "--data: data cannot be \"bars\". Did you mean bars-4? There are bars-4, shapes, mnist, "
+        "rings.");
 }
 
 TEST_CASE("command line: a missing configuration file is bad data") {

@@ -70,8 +70,8 @@ TEST_CASE("configuration: what is wrong, where, and what was meant") {
   CHECK(usage("preset", "quik") ==
         "preset: there is no preset \"quik\". Did you mean quick? There are quick, small, paper.");
   CHECK(usage("data", "shape") ==
-        "--data: data cannot be \"shape\". Did you mean shapes? There are bars-4, shapes, mnist, "
-        "rings.");
+        "--data: data cannot be \"shape\". Did you mean shapes? There are bars-4, shapes, rings, "
+        "mnist.");
   CHECK(usage("hidden", "many") == "--hidden: hidden is a whole number: got \"many\".");
   CHECK(usage("hidden", "0") == "--hidden: hidden must be at least 1: got 0.");
   CHECK(usage("rate", "nan") == "--rate: rate is a number: got \"nan\".");

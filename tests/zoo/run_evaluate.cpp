@@ -39,7 +39,7 @@ class Oracle : public Model {
 Evaluation evaluated(const DataSet& data, double off, std::int64_t count) {
   Oracle oracle(data, off);
   const Tensor images = held_out_images(data, Split::test, count, 1, Device::cpu);
-  Evaluation evaluation = evaluate(oracle, data, Split::test, images, 1, 1, [](std::int64_t) {});
+  Evaluation evaluation = evaluate(oracle, data, Split::test, images, {});
   evaluation.model = "oracle";
   evaluation.parameters = 3;
   return evaluation;

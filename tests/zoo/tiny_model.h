@@ -95,7 +95,7 @@ inline ModelDescription tiny_description() {
                           batch_setting(7, 7, 7),
                           rate_setting(0.01, 0.01, 0.001),
                           schedule_setting("constant", "linear", "cosine")};
-  description.data = {"bars-4", "shapes", "mnist", "rings"};
+  description.data = {"bars-4", "shapes", "rings", "mnist"};
   description.faithfulness = {{"what", "paper", "best", "ours <all>", "why"}};
   description.make = [](const Settings& settings, const DataInfo& data) {
     return std::make_unique<TinyModel>(settings, data);

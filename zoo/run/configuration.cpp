@@ -160,7 +160,7 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       fixed_setting("kernels", "own, vendor, fastest, or by family: matmul=vendor", "own"),
       fixed_setting("log-every", "steps between lines of metrics.jsonl", std::int64_t{1}),
       every("eval-every", "steps between evaluations on test images", 20),
-      fixed_setting("eval-count", "test images of an evaluation while training",
+      fixed_setting("eval-count", "test images, or samples, of an evaluation while training",
                     std::int64_t{1000}),
       every("sample-every", "steps between pictures of samples", 10),
       every("save-every", "steps between checkpoints", 10)};

@@ -50,8 +50,53 @@ std::optional<double> enumerated_kl(Model& model, const DataSet& data, std::int6
   return kl;
 }
 
-nlohmann::ordered_json json_of(const std::optional<double>& value) {
-  return value && std::isfinite(*value) ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+using Json = nlohmann::ordered_json;
+
+Json json_of(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? Json(*value) : Json();
+}
+
+void add_likelihood(Json& json, const Evaluation& e) {
+  json["negative_log_likelihood_nats"] = json_of(e.summary.nats);
+  json["standard_error_nats"] = json_of(e.summary.standard_error);
+  json["bits_per_dim"] = json_of(e.bits_per_dimension());
+  json["kind"] = e.likelihood.kind == LikelihoodKind::exact ? "exact" : "upper_bound";
+  json["method"] = e.likelihood.method;
+  json["entropy_nats"] = json_of(e.entropy);
+  json["gap_nats"] = json_of(e.summary.gap);
+  json["gap_standard_error_nats"] = json_of(e.summary.gap_standard_error);
+  json["kl_nats"] = json_of(e.kl);
+  json["importance_samples"] = e.importance_samples;
+  json["baselines"] = Json::array();
+  for (const Baseline& baseline : e.baselines)
+    json["baselines"].push_back({{"name", baseline.name}, {"nats", baseline.nats}});
+  json["terms"] = Json::object();
+  for (const auto& [name, value] : e.likelihood.terms)
+    std::visit([&json, &name = name](const auto& v) { json["terms"][name] = v; }, value);
+  json["sweep"] = Json::array();
+  for (const Likelihood::Rung& rung : e.likelihood.sweep)
+    json["sweep"].push_back({{"importance_samples", rung.importance_samples},
+                             {"negative_log_likelihood_nats", rung.negative_log_likelihood_nats},
+                             {"standard_error_nats", rung.standard_error_nats}});
+}
+
+// The keys that are promised of a model without a likelihood; null where the data does not define
+// one.
+void add_figures(Json& json, const Evaluation& e) {
+  for (const char* key :
+       {"modes_covered", "share_within_4_sd", "templates_covered", "share_within_31_flips",
+        "kl_templates_nats", "w1_estimate", "classes_covered", "kl_classes_nats",
+        "frechet_distance", "frechet_floor"})
+    json[key] = Json();
+  const auto add = [](Json& object, const Figures& figures) {
+    for (const Figure& figure : figures)
+      object[figure.key] = json_of(figure.value);
+  };
+  add(json, e.samples);
+  for (const auto& [name, figures] : {std::pair("real", &e.real), {"untrained", &e.untrained}}) {
+    json[name] = Json();
+    add(json[name], *figures);
+  }
 }
 
 // "a, b and c"
@@ -64,6 +109,29 @@ std::string listed(const std::vector<std::string>& words) {
 
 std::string row(const std::string& name, const std::string& text) {
   return fmt::format("  {:<26}{}\n", name, text);
+}
+
+// Figures in rows; what they are of in columns.
+std::string table_of_samples(const Evaluation& e) {
+  std::string text = fmt::format("{} on {}: {} samples, {} parameters, {:.1f} s\n", e.model, e.data,
+                                 e.count, e.parameters, e.seconds);
+  if (e.samples.empty())
+    return text + row("judged", "not at all: nothing is known of this data");
+  const auto column = [](const Figures& figures, std::size_t i) {
+    if (figures.empty())
+      return std::string();
+    const double value = figures[i].value;
+    return std::isfinite(value) ? fmt::format("{:.4g}", value) : "none";
+  };
+  const auto line = [](const std::string& name, const std::string& samples, const std::string& real,
+                       const std::string& untrained) {
+    return fmt::format("  {:<34}{:>10}{:>12}{:>12}\n", name, samples, real, untrained);
+  };
+  text += line("", "samples", "real", e.untrained.empty() ? "" : "untrained");
+  for (std::size_t i = 0; i < e.samples.size(); ++i)
+    text +=
+        line(e.samples[i].label, column(e.samples, i), column(e.real, i), column(e.untrained, i));
+  return text;
 }
 
 }  // namespace
@@ -97,22 +165,30 @@ Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std
 }
 
 Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor& images,
-                    std::int64_t importance_samples, std::uint64_t seed,
-                    const std::function<void(std::int64_t)>& done) {
+                    const Effort& effort) {
   const auto began = std::chrono::steady_clock::now();
-  Random random = random_for(Occasion::evaluation, seed, images.device());
+  Random random = random_for(Occasion::evaluation, effort.seed, images.device());
+  const std::int64_t count = images.size(0);
   Evaluation evaluation;
   evaluation.data = data.name();
   evaluation.split = data.split_name(split);
-  evaluation.count = images.size(0);
   evaluation.dimensions = data.image().numel();
-  evaluation.importance_samples = importance_samples;
-  evaluation.likelihood = model.likelihood(images, importance_samples, random, done);
+  evaluation.importance_samples = effort.importance_samples;
   evaluation.entropy = data.entropy();
-  if (!evaluation.likelihood.log_likelihood.empty()) {
+  evaluation.likelihood =
+      model.likelihood(images, effort.importance_samples, random, [&](std::int64_t finished) {
+        if (effort.done)
+          effort.done(finished, count);
+      });
+  if (evaluation.by_samples()) {
+    evaluation.count = effort.samples;
+    evaluation.samples = judge_samples(data, model, effort.samples, random, effort.done);
+    evaluation.real = judge_split(data, split, effort.samples);
+  } else {
+    evaluation.count = count;
     if (!images.is_meta())
       evaluation.summary = summarise(evaluation.likelihood.log_likelihood, data.log_prob(images));
-    evaluation.kl = enumerated_kl(model, data, importance_samples, random, images.device());
+    evaluation.kl = enumerated_kl(model, data, effort.importance_samples, random, images.device());
   }
   evaluation.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -124,38 +200,19 @@ double Evaluation::bits_per_dimension() const {
 }
 
 std::string Evaluation::to_json() const {
-  nlohmann::ordered_json json;
-  json["model"] = model;
-  json["data"] = data;
-  json["split"] = split;
-  json["count"] = count;
-  json["negative_log_likelihood_nats"] = json_of(summary.nats);
-  json["standard_error_nats"] = json_of(summary.standard_error);
-  json["bits_per_dim"] = json_of(bits_per_dimension());
-  json["kind"] = likelihood.kind == LikelihoodKind::exact ? "exact" : "upper_bound";
-  json["method"] = likelihood.method;
-  json["entropy_nats"] = json_of(entropy);
-  json["gap_nats"] = json_of(summary.gap);
-  json["gap_standard_error_nats"] = json_of(summary.gap_standard_error);
-  json["kl_nats"] = json_of(kl);
-  json["importance_samples"] = importance_samples;
-  json["baselines"] = nlohmann::ordered_json::array();
-  for (const Baseline& baseline : baselines)
-    json["baselines"].push_back({{"name", baseline.name}, {"nats", baseline.nats}});
-  json["terms"] = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : likelihood.terms)
-    std::visit([&json, &name = name](const auto& v) { json["terms"][name] = v; }, value);
-  json["sweep"] = nlohmann::ordered_json::array();
-  for (const Likelihood::Rung& rung : likelihood.sweep)
-    json["sweep"].push_back({{"importance_samples", rung.importance_samples},
-                             {"negative_log_likelihood_nats", rung.negative_log_likelihood_nats},
-                             {"standard_error_nats", rung.standard_error_nats}});
+  Json json{{"model", model}, {"data", data}, {"split", split}, {"count", count}};
+  if (by_samples())
+    add_figures(json, *this);
+  else
+    add_likelihood(json, *this);
   json["parameters"] = parameters;
   json["seconds"] = seconds;
   return json.dump(2) + "\n";
 }
 
 std::string Evaluation::to_table() const {
+  if (by_samples())
+    return table_of_samples(*this);
   const bool exact = likelihood.kind == LikelihoodKind::exact;
   const std::string unit = fmt::format("nats/image on {}, {}", data,
                                        exact ? "exact" : "upper bound (" + likelihood.method + ")");

@@ -1,4 +1,5 @@
-// Evaluation: what a model's likelihood is worth, beside the entropy, the baselines and its terms.
+// Evaluation: what a model's likelihood is worth, beside the entropy, the baselines and its terms;
+// or its samples, where it has none.
 #pragma once
 #include <functional>
 #include <optional>
@@ -6,7 +7,7 @@
 #include <vector>
 
 #include "zoo/data/baselines.h"
-#include "zoo/run/model.h"
+#include "zoo/run/judge.h"
 
 namespace likely {
 
@@ -30,15 +31,25 @@ struct Evaluation {
   std::optional<double> entropy, kl;  // nats; KL(data ‖ model) by enumeration
   std::vector<Baseline> baselines;
   double seconds = 0;
+  // Of a model without a likelihood: `count` samples judged, beside as many held-out ones and,
+  // where somebody drew them, those of the model as it was initialised.
+  Figures samples, real, untrained;
 
+  bool by_samples() const { return likelihood.log_likelihood.empty(); }
   double bits_per_dimension() const;
   std::string to_json() const;   // the keys that are promised, null where unknown
   std::string to_table() const;  // for people
 };
 
-// The model's likelihood of `images`, which are of `split`. `done` hears how many are finished.
+struct Effort {
+  std::int64_t importance_samples = 1;
+  std::int64_t samples = 1000;  // to judge, of a model without a likelihood
+  std::uint64_t seed = 1;
+  Done done = {};
+};
+
+// The model's likelihood of `images`, which are of `split`, or else its samples judged.
 Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor& images,
-                    std::int64_t importance_samples, std::uint64_t seed,
-                    const std::function<void(std::int64_t)>& done);
+                    const Effort& effort);
 
 }  // namespace likely

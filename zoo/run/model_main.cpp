@@ -82,6 +82,14 @@ struct Loaded {
   Trainer trainer;
 };
 
+// The samples of the model as its run initialised it.
+Figures judge_untrained(const ModelDescription& description, const Loaded& loaded,
+                        const Effort& effort) {
+  Trainer untrained(description, loaded.configuration, *loaded.data, loaded.device);
+  Random random = random_for(Occasion::evaluation, effort.seed, loaded.device);
+  return judge_samples(*loaded.data, untrained.model(), effort.samples, random, effort.done);
+}
+
 class ModelMain {
  public:
   explicit ModelMain(const ModelDescription& description)
@@ -217,12 +225,13 @@ int ModelMain::sample() {
 
 void ModelMain::add_evaluate() {
   CLI::App& verb = line_.verb(
-      "evaluate", "the likelihood of test images, beside entropy and baselines",
+      "evaluate", "the likelihood of test images; or samples judged, where there is none",
       {"likely evaluate runs/first",
        "likely evaluate runs/first --importance-samples 5000 --count 1000 --json e.json"},
       [this] { return evaluate(); });
   add_run(verb);
-  verb.add_option("--count", count_, "test images, drawn at random [all]")
+  verb.add_option("--count", count_,
+                  "test images, drawn at random [all]; samples to judge [5000 or 10000]")
       ->type_name("")
       ->check(CLI::PositiveNumber);
   verb.add_option("--importance-samples", importance_samples_,
@@ -238,28 +247,33 @@ int ModelMain::evaluate() {
   Loaded loaded(description_, run, changes_.given());
   const SignalGuard signals;
   const Terminal terminal = Terminal::of(stderr);
+  const auto done = [&](std::int64_t finished, std::int64_t of) {
+    if (const int exit_code = requested_exit())
+      throw Interrupted{exit_code};
+    if (terminal.redraws && !quiet_)
+      fmt::print(stderr, "\r{}/{} images", finished, of);
+  };
   const std::int64_t all = loaded.data->size(Split::test);
+  Effort effort{.samples = count_ > 0 ? count_ : judged_count(*loaded.data),
+                .seed = loaded.configuration.seed(),
+                .done = done};
+  effort.importance_samples =
+      importance_samples_ > 0 ? importance_samples_ : description_.evaluation_samples;
   const Tensor images = held_out_images(*loaded.data, Split::test, count_ > 0 ? count_ : all,
                                         loaded.configuration.seed(), loaded.device);
   Evaluation evaluation;
   loaded.trainer.with_averages([&] {
-    evaluation = likely::evaluate(
-        loaded.trainer.model(), *loaded.data, Split::test, images,
-        importance_samples_ > 0 ? importance_samples_ : description_.evaluation_samples,
-        loaded.configuration.seed(), [&](std::int64_t done) {
-          if (const int exit_code = requested_exit())
-            throw Interrupted{exit_code};
-          if (terminal.redraws && !quiet_)
-            fmt::print(stderr, "\r{}/{} images", done, images.size(0));
-        });
+    evaluation =
+        likely::evaluate(loaded.trainer.model(), *loaded.data, Split::test, images, effort);
   });
   if (terminal.redraws && !quiet_)
     fmt::print(stderr, "\n");
-  require<UsageError>(!evaluation.likelihood.log_likelihood.empty(),
-                      "evaluate: {} has no likelihood.", description_.name);
   evaluation.model = description_.name;
   evaluation.parameters = loaded.trainer.parameter_count();
-  evaluation.baselines = baseline_ladder(*loaded.data);
+  if (evaluation.by_samples())
+    evaluation.untrained = judge_untrained(description_, loaded, effort);
+  else
+    evaluation.baselines = baseline_ladder(*loaded.data);
   FileSystem& files = real_file_system();
   replace_file(files, run.evaluation(), evaluation.to_json());
   if (!json_file_.empty())

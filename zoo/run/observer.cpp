@@ -27,8 +27,9 @@ Evaluation Observer::evaluate(Split split) {
                             configuration_.seed(), device_);
   Evaluation evaluation;
   trainer_.with_averages([&] {
-    evaluation = likely::evaluate(trainer_.model(), data_, split, images, 1, configuration_.seed(),
-                                  [](std::int64_t) {});
+    evaluation = likely::evaluate(
+        trainer_.model(), data_, split, images,
+        {.samples = configuration_.settings.integer("eval-count"), .seed = configuration_.seed()});
   });
   evaluation.model = configuration_.model;
   evaluation.parameters = trainer_.parameter_count();

@@ -11,8 +11,8 @@ class Observer {
   Observer(Trainer& trainer, const Configuration& configuration, const DataSet& data,
            Device device);
 
-  // The cheapest bound (one importance sample) on `eval-count` images: validation images while
-  // training, test images at its end.
+  // The cheapest bound (one importance sample) on `eval-count` images, or as many samples judged:
+  // against validation data while training, test data at its end.
   Evaluation evaluate(Split split);
 
   // Bytes, [n, height, width, channels], the same noise for the same seed: samples (points all in

@@ -147,6 +147,32 @@ std::string sweep(const Json& evaluation) {
   return html + "</table>\n";
 }
 
+// Figures of samples beside those of real data and of the untrained model.
+std::string judgement(const Json& evaluation) {
+  if (!evaluation.is_object() || !evaluation.contains("real"))
+    return "";
+  const std::vector<std::pair<const char*, Json>> columns = {
+      {"samples", evaluation},
+      {"real data", evaluation["real"]},
+      {"untrained", evaluation.value("untrained", Json())}};
+  std::string html =
+      fmt::format("<h2>{} samples judged</h2>\n<table><tr><th></th>", evaluation.value("count", 0));
+  for (const auto& [name, figures] : columns)
+    html += fmt::format("<th>{}</th>", name);
+  html += "</tr>";
+  for (const auto& [key, value] : columns[1].second.items()) {
+    std::string words = key;
+    std::replace(words.begin(), words.end(), '_', ' ');
+    html += fmt::format("<tr><th>{}</th>", escaped(words));
+    for (const auto& [name, figures] : columns) {
+      const auto number = number_at(figures, key.c_str());
+      html += number ? fmt::format("<td>{:.4g}</td>", *number) : "<td></td>";
+    }
+    html += "</tr>";
+  }
+  return html + "</table>\n";
+}
+
 std::string pictures(const RunDirectory& run) {
   std::vector<std::string> files;
   if (std::filesystem::is_directory(run.samples()))
@@ -215,8 +241,8 @@ std::string report_html(const RunDirectory& run, const ModelDescription& descrip
       escaped(title), style, escaped(description.title), name_of(configuration.preset),
       configuration.seed());
   html += key_figures(evaluation, metrics.last_step) + curves(metrics, evaluation) +
-          ladder(evaluation) + pictures(run) + terms(evaluation) + sweep(evaluation) +
-          faithfulness(description);
+          ladder(evaluation) + judgement(evaluation) + pictures(run) + terms(evaluation) +
+          sweep(evaluation) + faithfulness(description);
   html += "<h2>Configuration</h2>\n<pre>" + escaped(configuration.to_toml()) + "</pre>\n";
   return html + environment(json_file(run.environment())) + "</html>\n";
 }

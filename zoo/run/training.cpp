@@ -154,8 +154,9 @@ void TrainingRun::turn() {
 
 void TrainingRun::evaluate(Metrics::Values& line) {
   latest_ = observer_->evaluate(Split::validation);
-  if (latest_->likelihood.log_likelihood.empty()) {
-    latest_.reset();
+  if (latest_->by_samples()) {
+    for (const Figure& figure : latest_->samples)
+      line.emplace_back(figure.key, figure.value);
     return;
   }
   const Summary& summary = latest_->summary;
@@ -244,9 +245,7 @@ int TrainingRun::finish() {
   latest_ = observer_->evaluate(Split::test);
   const Allocator::Counters memory = allocator_of(device_).counters();
   allocator_of(device_).trim();
-  if (latest_->likelihood.log_likelihood.empty())
-    latest_.reset();
-  else
+  if (!latest_->by_samples())
     latest_->baselines = baseline_ladder(*data_);
   write_report();
   progress_->say(fmt::format("peak memory of tensors: {} bytes in use, {} held", memory.peak_in_use,
