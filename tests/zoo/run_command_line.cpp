@@ -65,8 +65,8 @@ TEST_CASE("command line: unknown words are usage errors that name the nearest") 
   check({"train", "--preset", "smal"},
         "preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
   check({"train", "--data", "bars"},
-        "--data: data cannot be \"bars\". Did you mean bars-4? There are bars-4, shapes, mnist, "
-        "rings.");
+        "--data: data cannot be \"bars\". Did you mean bars-4? There are bars-4, shapes, rings, "
+        "mnist.");
 }
 
 TEST_CASE("command line: a missing configuration file is bad data") {

@@ -56,7 +56,7 @@ Tensor coins(std::int64_t count, Random& random) {
 TEST_CASE("judge: real points cover every mode, 99.97 % within 4 sd") {
   for (const auto& [name, modes] : {std::pair{"rings", 8}, std::pair{"grid", 25}}) {
     const auto data = make_data_set(name, {});
-    auto real = by_key(judge_split(*data, Split::test, 10000));
+    auto real = by_key(judge_real(*data, 10000));
     CHECK(real["modes_covered"] == modes);
     const double outside = std::exp(-8.0);  // of a round Gaussian, beyond 4 sd
     CHECK(std::abs(real["share_within_4_sd"] - (1 - outside)) < 4 * std::sqrt(outside / 10000));
@@ -80,7 +80,7 @@ TEST_CASE("judge: one mode again and again covers one, noise covers none") {
 TEST_CASE("judge: a mode needs 1 % of the samples") {
   const auto data = make_data_set("rings", {});
   const auto with = [&](int at_second) {
-    const auto judge = judge_of(*data);
+    const auto judge = judge_of(*data, nullptr);
     std::vector<float> values;
     for (int i = 0; i < 500; ++i)
       for (const double x : data->modes()->centres()[i < at_second ? 1 : 0])
@@ -94,12 +94,12 @@ TEST_CASE("judge: a mode needs 1 % of the samples") {
 
 TEST_CASE("judge: real shapes have 15.67 flips and cover 2373 templates of 5000 images") {
   const auto data = make_data_set("shapes", {});
-  auto real = by_key(judge_split(*data, Split::test, 5000));
+  auto real = by_key(judge_real(*data, 5000));
   CHECK(std::abs(real["mean_flips"] - 15.67) < 4 * 3.92 / std::sqrt(5000.0));
   CHECK(real["share_within_31_flips"] > 0.998);
   // 2880 (1 - (1 - 1/2880)^5000) = 2373 expected; the number of empty cells spreads by 15.
   CHECK(std::abs(real["templates_covered"] - 2373) < 60);
-  CHECK(by_key(judge_split(*data, Split::test, 10000))["kl_templates_nats"] ==
+  CHECK(by_key(judge_real(*data, 10000))["kl_templates_nats"] ==
         doctest::Approx(0.156).epsilon(0.05));
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("judge: one template again and again is ln 2880 nats away, noise is no
 
 TEST_CASE("judge: bars without noise are judged by their weights") {
   const auto data = make_data_set("bars-4", {});
-  auto real = by_key(judge_split(*data, Split::test, 10000));
+  auto real = by_key(judge_real(*data, 10000));
   CHECK(real["share_within_31_flips"] == 1);
   CHECK(real["templates_covered"] == 30);
   CHECK(real["kl_templates_nats"] < 29.0 / (2 * 10000) * 2.5);  // half of chi-square / n expected

@@ -93,6 +93,9 @@ void add_figures(Json& json, const Evaluation& e) {
       object[figure.key] = json_of(figure.value);
   };
   add(json, e.samples);
+  for (const Figure& figure : e.real)
+    if (figure.key == "frechet_distance")  // of real samples to real ones
+      json["frechet_floor"] = json_of(figure.value);
   for (const auto& [name, figures] : {std::pair("real", &e.real), {"untrained", &e.untrained}}) {
     json[name] = Json();
     add(json[name], *figures);
@@ -116,7 +119,7 @@ std::string table_of_samples(const Evaluation& e) {
   std::string text = fmt::format("{} on {}: {} samples, {} parameters, {:.1f} s\n", e.model, e.data,
                                  e.count, e.parameters, e.seconds);
   if (e.samples.empty())
-    return text + row("judged", "not at all: nothing is known of this data");
+    return text + row("judged", "by `likely evaluate`, where the data has labels");
   const auto column = [](const Figures& figures, std::size_t i) {
     if (figures.empty())
       return std::string();
@@ -166,7 +169,7 @@ Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std
 
 Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor& images,
                     const Effort& effort) {
-  const auto began = std::chrono::steady_clock::now();
+  auto began = std::chrono::steady_clock::now();
   Random random = random_for(Occasion::evaluation, effort.seed, images.device());
   const std::int64_t count = images.size(0);
   Evaluation evaluation;
@@ -181,9 +184,11 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
           effort.done(finished, count);
       });
   if (evaluation.by_samples()) {
+    const ClassReference* const reference = effort.reference ? effort.reference() : nullptr;
+    began = std::chrono::steady_clock::now();
     evaluation.count = effort.samples;
-    evaluation.samples = judge_samples(data, model, effort.samples, random, effort.done);
-    evaluation.real = judge_split(data, split, effort.samples);
+    evaluation.samples = judge_samples(data, model, effort.samples, random, reference, effort.done);
+    evaluation.real = judge_real(data, effort.samples, reference);
   } else {
     evaluation.count = count;
     if (!images.is_meta())

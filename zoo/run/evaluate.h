@@ -45,6 +45,8 @@ struct Effort {
   std::int64_t importance_samples = 1;
   std::int64_t samples = 1000;  // to judge, of a model without a likelihood
   std::uint64_t seed = 1;
+  // What samples of labelled sets are compared with; called where there is no likelihood.
+  std::function<const ClassReference*()> reference = {};
   Done done = {};
 };
 

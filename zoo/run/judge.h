@@ -1,10 +1,9 @@
 // Judge: what samples are worth where their model gives no likelihood, by what is known of the
 // data.
 #pragma once
-#include <functional>
 #include <memory>
 
-#include "zoo/data/data_set.h"
+#include "zoo/run/classifier.h"
 #include "zoo/run/model.h"
 
 namespace likely {
@@ -31,17 +30,35 @@ class Judge {
 // counting only those, templates covered and KL(histogram of templates ‖ their weights). A finite
 // number of samples has a KL above 0 even if they are real ones: compare with those at the same
 // number.
-// Null where neither is known.
-std::unique_ptr<Judge> judge_of(const DataSet& data);
+// Images of a labelled set, by a classifier of it: classes covered (by 1 % of the samples or more),
+// KL(histogram of classes ‖ the training labels'), and in the space of its features the Fréchet
+// distance to the test split, precision and recall (frechet.h).
+// Null where none of it is known.
+class ClassReference;
+std::unique_ptr<Judge> judge_of(const DataSet& data, const ClassReference* reference);
+
+// What samples of a labelled set are compared with.
+class ClassReference {
+ public:
+  ClassReference(const DataSet& data, std::unique_ptr<Classifier> classifier);
+  const Classifier& classifier() const { return *classifier_; }
+  const Tensor& features() const { return features_; }           // of the test split
+  const std::vector<double>& shares() const { return shares_; }  // of the classes, in training
+
+ private:
+  std::unique_ptr<Classifier> classifier_;
+  Tensor features_;
+  std::vector<double> shares_;
+};
 
 // The samples that `evaluate` draws unless told otherwise.
 std::int64_t judged_count(const DataSet& data);
 
-// Figures of `count` new samples, and of the first of a split. Empty where nothing is known.
-// `done` hears how many are finished, and of how many.
-using Done = std::function<void(std::int64_t, std::int64_t)>;
+// Figures of `count` new samples, and of as many real ones: of the test split; where that is the
+// reference already, of the training split. Empty where nothing is known.
 Figures judge_samples(const DataSet& data, Model& model, std::int64_t count, Random& random,
-                      const Done& done = {});
-Figures judge_split(const DataSet& data, Split split, std::int64_t count);
+                      const ClassReference* reference = nullptr, const Done& done = {});
+Figures judge_real(const DataSet& data, std::int64_t count,
+                   const ClassReference* reference = nullptr);
 
 }  // namespace likely

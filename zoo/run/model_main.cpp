@@ -87,7 +87,8 @@ Figures judge_untrained(const ModelDescription& description, const Loaded& loade
                         const Effort& effort) {
   Trainer untrained(description, loaded.configuration, *loaded.data, loaded.device);
   Random random = random_for(Occasion::evaluation, effort.seed, loaded.device);
-  return judge_samples(*loaded.data, untrained.model(), effort.samples, random, effort.done);
+  return judge_samples(*loaded.data, untrained.model(), effort.samples, random, effort.reference(),
+                       effort.done);
 }
 
 class ModelMain {
@@ -251,12 +252,23 @@ int ModelMain::evaluate() {
     if (const int exit_code = requested_exit())
       throw Interrupted{exit_code};
     if (terminal.redraws && !quiet_)
-      fmt::print(stderr, "\r{}/{} images", finished, of);
+      fmt::print(stderr, "\r{}/{}{}", finished, of, finished == of ? "\n" : "");
+  };
+  const auto say = [&](const std::string& text) {
+    if (!quiet_)
+      fmt::print(stderr, "{}\n", text);
   };
   const std::int64_t all = loaded.data->size(Split::test);
   Effort effort{.samples = count_ > 0 ? count_ : judged_count(*loaded.data),
                 .seed = loaded.configuration.seed(),
                 .done = done};
+  std::unique_ptr<ClassReference> reference;
+  effort.reference = [&]() -> const ClassReference* {
+    if (!reference && has_labels(*loaded.data))
+      reference = std::make_unique<ClassReference>(
+          *loaded.data, cached_classifier(*loaded.data, say, done).classifier);
+    return reference.get();
+  };
   effort.importance_samples =
       importance_samples_ > 0 ? importance_samples_ : description_.evaluation_samples;
   const Tensor images = held_out_images(*loaded.data, Split::test, count_ > 0 ? count_ : all,
@@ -266,8 +278,6 @@ int ModelMain::evaluate() {
     evaluation =
         likely::evaluate(loaded.trainer.model(), *loaded.data, Split::test, images, effort);
   });
-  if (terminal.redraws && !quiet_)
-    fmt::print(stderr, "\n");
   evaluation.model = description_.name;
   evaluation.parameters = loaded.trainer.parameter_count();
   if (evaluation.by_samples())
