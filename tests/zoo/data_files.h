@@ -1,10 +1,11 @@
-// Files for tests: a temporary folder, IDX bytes, gzip; and rows of a data set.
+// Files for tests: a temporary folder, IDX bytes, gzip, the published ones; and rows of a data set.
 #pragma once
 #include <doctest/doctest.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -66,6 +67,17 @@ inline Bytes gzip(const Bytes& bytes) {
   result.resize(stream.total_out);
   deflateEnd(&stream);
   return result;
+}
+
+// The folder with the real files, or null with a word on stdout.
+inline const char* real_data() {
+  const char* const directory = std::getenv("LIKELY_DATA");
+  const bool small = std::getenv("LIKELY_TEST_SMALL");
+  if (small)
+    MESSAGE("skipped: the published files are long for a sanitizer");
+  else if (!directory)
+    MESSAGE("skipped: LIKELY_DATA names no folder with the published files");
+  return small ? nullptr : directory;
 }
 
 // The message of the DataError that f throws; anything else fails the test.

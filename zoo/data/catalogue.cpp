@@ -5,10 +5,15 @@
 #include <cstdlib>
 
 #include "tensor/nearest.h"
+#include "zoo/data/cifar.h"
+#include "zoo/data/emoji.h"
 #include "zoo/data/generated.h"
 #include "zoo/data/idx.h"
 #include "zoo/data/mnist.h"
+#include "zoo/data/omniglot.h"
+#include "zoo/data/png_folder.h"
 #include "zoo/data/points.h"
+#include "zoo/data/shapes_rgb.h"
 
 namespace likely {
 namespace {
@@ -84,6 +89,7 @@ std::filesystem::path default_data_directory() {
 
 const std::vector<DataSetDescription>& data_sets() {
   static const std::vector<DataSetDescription> all = {shapes_description(),
+                                                      shapes_rgb_description(),
                                                       bars_description("bars-4", 4, 3.37909),
                                                       bars_description("bars", 8, 6.23291),
                                                       bars_description("bars-16", 16, 11.78348),
@@ -91,7 +97,14 @@ const std::vector<DataSetDescription>& data_sets() {
                                                       points_description("grid", grid_mixture),
                                                       mnist_description(),
                                                       fashion_mnist_description(),
-                                                      binarized_mnist_description()};
+                                                      binarized_mnist_description(),
+                                                      omniglot_description(),
+                                                      cifar_description(),
+                                                      small_cifar_description(),
+                                                      emoji_description(32),
+                                                      emoji_description(64),
+                                                      png_folder_description(32),
+                                                      png_folder_description(64)};
   return all;
 }
 
@@ -138,15 +151,20 @@ Verification verify(const DataSetDescription& set, const std::filesystem::path& 
     }
     try {
       const std::string digest = content_sha256(path);
-      add(digest == file.sha256, digest == file.sha256
-                                     ? fmt::format("{}: as published", path.string())
-                                     : fmt::format("{}: content has sha256 {}, as published {}",
-                                                   path.string(), digest, file.sha256));
+      if (file.sha256.empty())
+        add(true, fmt::format("{}: sha256 {}, its publisher gives none", path.string(), digest));
+      else
+        add(digest == file.sha256, digest == file.sha256
+                                       ? fmt::format("{}: as published", path.string())
+                                       : fmt::format("{}: content has sha256 {}, as published {}",
+                                                     path.string(), digest, file.sha256));
     } catch (const DataError& error) {
       add(false, error.what());
     }
   }
-  if (set.files.empty())
+  if (set.own)
+    add(true, fmt::format("{}: your own files, with nothing to compare them to", set.name));
+  else if (set.files.empty())
     add(true, fmt::format("{}: generated, no files", set.name));
   return result;
 }
@@ -154,7 +172,8 @@ Verification verify(const DataSetDescription& set, const std::filesystem::path& 
 std::string list_data_sets(const std::filesystem::path& directory) {
   std::string text;
   for (const DataSetDescription& set : data_sets()) {
-    const char* const state = set.files.empty()         ? "generated"
+    const char* const state = set.own                   ? "your own"
+                              : set.files.empty()       ? "generated"
                               : present(set, directory) ? "present"
                                                         : "missing";
     text +=

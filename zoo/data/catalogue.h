@@ -31,7 +31,7 @@ std::filesystem::path default_data_directory();
 struct DataFile {
   std::string path;    // inside the data directory, without ".gz": either form is read
   Shape shape;         // of its values, bytes
-  std::string sha256;  // of the uncompressed file
+  std::string sha256;  // of the uncompressed file; empty where its publisher gives none
 };
 
 // Where a file is, gzip or raw; empty where it is in neither form.
@@ -44,6 +44,7 @@ struct DataSetDescription {
   std::string origin;   // publisher and licence
   std::vector<DataFile> files;
   std::function<std::unique_ptr<DataSet>(const DataOptions&)> make;
+  bool own = false;  // of the user's own files, under names that nobody else knows
 };
 
 const std::vector<DataSetDescription>& data_sets();

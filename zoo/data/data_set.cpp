@@ -28,6 +28,8 @@ PhiloxBlock ImageWords::block(std::uint32_t number) const {
 std::string DataSet::split_name(Split split) const { return name_of(split); }
 Tensor DataSet::labels(Split) const { return {}; }
 std::optional<double> DataSet::entropy() const { return std::nullopt; }
+std::optional<double> DataSet::entropy_given_caption() const { return std::nullopt; }
+std::string DataSet::caption(Split, std::int64_t, const ImageWords&) const { return {}; }
 std::vector<double> DataSet::log_prob(const Tensor&) const { return {}; }
 const TemplateMixture* DataSet::templates() const { return nullptr; }
 const PointMixture* DataSet::modes() const { return nullptr; }
@@ -54,31 +56,45 @@ void DataSet::write(Split split, std::int64_t row, const ImageWords& words, floa
   write_values(split, row, words, to);
 }
 
-template <class T>
-Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
-  const auto n = static_cast<std::int64_t>(rows.size()), pixels = image_.numel();
+ImageWords DataSet::words_of(Split split, std::span<const std::int64_t> rows,
+                             const Draw& draw) const {
   for (const std::int64_t row : rows)
     require(row >= 0 && row < size(split), "data: {} has no row {} in its {} split of {}.", name_,
             row, name_of(split), size(split));
-  if (device_.kind == Device::meta)
-    return Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
-  const Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>);
   require(split != Split::train || draw.state.defined(),
           "data: the training split of {} needs a draw. Pass one of this update.", name_);
-  ImageWords words{{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
   if (split == Split::train)
-    words = {read_step_state(draw.state), draw.purpose, draw.index};
-  // At most one word for the whole image and one for each of its values.
-  const std::int64_t blocks = 1 + (pixels + 3) / 4;
+    return {read_step_state(draw.state), draw.purpose, draw.index};
+  return {{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
+}
+
+template <class T>
+Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
+  const auto n = static_cast<std::int64_t>(rows.size()), pixels = image_.numel();
+  if (device_.kind == Device::meta)
+    return Tensor::empty(image_.inserted(0, n), dtype_of<T>, device_);
+  const ImageWords words = words_of(split, rows, draw);
+  const Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>);
   T* const values = result.data<T>();
   kernels::parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
     ImageWords own = words;
     for (std::int64_t i = begin; i < end; ++i) {
-      own.first = static_cast<std::uint32_t>(rows[i] * blocks);
+      own.first = static_cast<std::uint32_t>(rows[i] * blocks());
       write(split, rows[i], own, values + i * pixels);
     }
   });
   return result;
+}
+
+std::vector<std::string> DataSet::captions(Split split, std::span<const std::int64_t> rows,
+                                           const Draw& draw) const {
+  ImageWords words = words_of(split, rows, draw);
+  std::vector<std::string> texts;
+  for (const std::int64_t row : rows) {
+    words.first = static_cast<std::uint32_t>(row * blocks());
+    texts.push_back(caption(split, row, words));
+  }
+  return texts;
 }
 
 Tensor DataSet::batch(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {

@@ -52,9 +52,13 @@ class DataSet {
   Tensor bytes(Split split, std::span<const std::int64_t> rows,
                const Draw& draw = {}) const;  // of images: u8 below `levels`, on the host
   virtual Tensor labels(Split split) const;   // u8 [size]; undefined where the set has none
+  // What the images of the same rows and draw show, in words; empty texts where nobody says.
+  std::vector<std::string> captions(Split split, std::span<const std::int64_t> rows,
+                                    const Draw& draw = {}) const;
 
   // What is known of the distribution that the images come from; a set from files knows nothing.
   virtual std::optional<double> entropy() const;                     // nats an image
+  virtual std::optional<double> entropy_given_caption() const;       // nats an image
   virtual std::vector<double> log_prob(const Tensor& images) const;  // nats each; else empty
   virtual const TemplateMixture* templates() const;  // null where it is no mixture of templates
   virtual const PointMixture* modes() const;         // null where it is none of points
@@ -68,8 +72,13 @@ class DataSet {
   // As `batch` gives it: byte / (levels - 1), unless points say it otherwise.
   virtual void write_values(Split split, std::int64_t row, const ImageWords& words,
                             float* values) const;
+  virtual std::string caption(Split split, std::int64_t row, const ImageWords& words) const;
 
  private:
+  // The words of each row in turn, without a number of the first block.
+  ImageWords words_of(Split split, std::span<const std::int64_t> rows, const Draw& draw) const;
+  // At most one word for the whole image and one for each of its values.
+  std::int64_t blocks() const { return 1 + (image_.numel() + 3) / 4; }
   void write(Split split, std::int64_t row, const ImageWords& words, std::uint8_t* to) const;
   void write(Split split, std::int64_t row, const ImageWords& words, float* to) const;
   template <class T>

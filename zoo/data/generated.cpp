@@ -57,7 +57,7 @@ class GeneratedSet final : public DataSet {
   std::vector<std::int64_t> survive_;  // (1 − flip)^k, k = 0 … pixels, in units of 2^-32
 };
 
-enum class Figure { disc, square, triangle, cross };
+}  // namespace
 
 bool inside(Figure figure, int dx, int dy, int r) {
   const bool in_box = std::abs(dx) <= r && std::abs(dy) <= r;
@@ -74,12 +74,10 @@ bool inside(Figure figure, int dx, int dy, int r) {
   return false;
 }
 
-}  // namespace
-
 TemplateMixture shapes_mixture() {
   constexpr int side = 28;
   std::vector<std::uint8_t> pixels;
-  for (const Figure figure : {Figure::disc, Figure::square, Figure::triangle, Figure::cross})
+  for (const Figure figure : figures)
     for (int cy = 8; cy <= 19; ++cy)
       for (int cx = 8; cx <= 19; ++cx)
         for (int r = 3; r <= 7; ++r)

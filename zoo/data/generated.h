@@ -7,6 +7,12 @@
 
 namespace likely {
 
+enum class Figure { disc, square, triangle, cross };
+constexpr Figure figures[] = {Figure::disc, Figure::square, Figure::triangle, Figure::cross};
+// Whether the pixel at (dx, dy) from the centre belongs to the figure of radius r: in each row an
+// interval.
+bool inside(Figure figure, int dx, int dy, int r);
+
 // 28x28: a disc, square, triangle or cross with centre in 8..19 and radius in 3..7 (2,880
 // templates, all different), then every pixel flips with probability 0.02.
 TemplateMixture shapes_mixture();

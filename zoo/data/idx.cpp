@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "zoo/data/byte_source.h"
+#include "zoo/data/uncompressed_file.h"
 
 namespace likely {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 constexpr int unsigned_byte = 0x08;
 
 // The declared shape; its product is known to fit.
-Shape read_header(ByteSource& source) {
+Shape read_header(UncompressedFile& source) {
   const std::string file = source.file().string();
   const auto read = [&](std::uint8_t(&bytes)[4]) {
     require<DataError>(source.read(bytes, 4) == 4,
@@ -61,7 +61,7 @@ Shape read_header(ByteSource& source) {
 }  // namespace
 
 Tensor read_idx(const std::filesystem::path& file) {
-  ByteSource source(file);
+  UncompressedFile source(file);
   const Shape shape = read_header(source);
   Tensor result = Tensor::empty(shape, DType::u8);
   const std::size_t got = source.read(result.data<std::uint8_t>(), result.bytes());
@@ -103,7 +103,7 @@ LabelledImages read_labelled_images(const std::filesystem::path& images,
 }
 
 std::string content_sha256(const std::filesystem::path& file) {
-  ByteSource source(file);
+  UncompressedFile source(file);
   const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
                                                                    EVP_MD_CTX_free);
   std::vector<std::uint8_t> buffer(1 << 16);

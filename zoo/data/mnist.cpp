@@ -1,10 +1,11 @@
-// Sets of 28x28 grey or black and white images that are kept whole as bytes.
+// Sets of 28x28 grey or black and white images.
 #include "zoo/data/mnist.h"
 
 #include <algorithm>
 #include <array>
 
 #include "zoo/data/idx.h"
+#include "zoo/data/stored.h"
 
 namespace likely {
 namespace {
@@ -12,91 +13,10 @@ namespace {
 constexpr std::int64_t side = 28, trained = 50000, held_out = 10000;
 constexpr int classes = 10;
 
-struct StoredSplit {
-  Tensor images, labels;  // u8 [n, 28, 28] and [n]; labels may be undefined
-  std::string name;
-  Binarisation binarisation;
-};
-using StoredSplits = std::array<StoredSplit, 3>;  // by Split
-
-class StoredSet final : public DataSet {
- public:
-  StoredSet(std::string name, StoredSplits splits, const DataOptions& options)
-      : DataSet(std::move(name), {side, side, 1},
-                splits.front().binarisation == Binarisation::none ? 256 : 2, options.seed,
-                options.device),
-        splits_(std::move(splits)) {}
-
-  std::int64_t size(Split split) const override { return of(split).images.size(0); }
-  std::string split_name(Split split) const override { return of(split).name; }
-  Tensor labels(Split split) const override { return of(split).labels; }
-
- private:
-  const StoredSplit& of(Split split) const { return splits_[static_cast<std::size_t>(split)]; }
-
-  void write_image(Split split, std::int64_t row, const ImageWords& words,
-                   std::uint8_t* pixels) const override {
-    constexpr std::int64_t size = side * side;
-    const std::uint8_t* const grey = of(split).images.data<std::uint8_t>() + row * size;
-    switch (of(split).binarisation) {
-      case Binarisation::fixed:
-      case Binarisation::none:
-        std::copy(grey, grey + size, pixels);
-        break;
-      case Binarisation::thresholded:
-        std::transform(grey, grey + size, pixels, [](std::uint8_t v) { return v > 127; });
-        break;
-      case Binarisation::sampled:
-        for (std::int64_t i = 0; i < size; i += 4) {
-          PhiloxBlock block{};  // its words decide nothing where all four are black or white
-          if (std::any_of(grey + i, grey + i + 4, [](std::uint8_t v) { return v > 0 && v < 255; }))
-            block = words.block(static_cast<std::uint32_t>(i / 4));
-          for (std::int64_t j = 0; j < 4; ++j)  // word / 2^32 < value / 255
-            pixels[i + j] = std::uint64_t{block.word[j]} * 255 < std::uint64_t{grey[i + j]} << 32;
-        }
-        break;
-    }
-  }
-
-  StoredSplits splits_;
-};
-
-std::filesystem::path locate_or_explain(const DataSetDescription& set, const DataFile& file,
-                                        const std::filesystem::path& directory) {
-  std::filesystem::path path = locate(file, directory);
-  if (path.empty()) {
-    std::string files;
-    for (const DataFile& each : set.files)
-      files += fmt::format("\n  {}.gz", (directory / each.path).string());
-    fail<DataError>(
-        "data: {} needs {}.gz, which is not in {}. Put its files there, or name another "
-        "folder with --data-dir or LIKELY_DATA. It is read from{}\n(or the same without "
-        ".gz), from {}",
-        set.name, file.path, directory.string(), files, set.origin);
-  }
-  return path;
-}
-
-void require_shape(const Tensor& tensor, const DataFile& file, const std::filesystem::path& path,
-                   const std::string& set) {
-  require<DataError>(tensor.shape() == file.shape,
-                     "data: {} has the shape {}, that file of {} has {}. Fetch the published file.",
-                     path.string(), tensor.shape(), set, file.shape);
-}
-
-Tensor load(const DataSetDescription& set, const DataFile& file, const DataOptions& options) {
-  if (options.device.kind == Device::meta)
-    return Tensor::empty(file.shape, DType::u8, options.device);
-  const auto path = locate_or_explain(set, file, options.directory);
-  Tensor images = read_idx(path);
-  require_shape(images, file, path, set.name);
-  return images;
-}
-
 LabelledImages load_labelled(const DataSetDescription& set, const DataFile& images,
                              const DataFile& labels, const DataOptions& options) {
   if (options.device.kind == Device::meta)
-    return {load(set, images, options), load(set, labels, options)};
+    return {load_idx(set, images, options), load_idx(set, labels, options)};
   const auto image_path = locate_or_explain(set, images, options.directory);
   const auto label_path = locate_or_explain(set, labels, options.directory);
   LabelledImages result = read_labelled_images(image_path, label_path, classes);
@@ -106,7 +26,7 @@ LabelledImages load_labelled(const DataSetDescription& set, const DataFile& imag
 
 Tensor load_binary(const DataSetDescription& set, const DataFile& file,
                    const DataOptions& options) {
-  Tensor images = load(set, file, options);
+  Tensor images = load_idx(set, file, options);
   if (images.is_meta())
     return images;
   const std::uint8_t* const begin = images.data<std::uint8_t>();
@@ -132,7 +52,7 @@ std::unique_ptr<DataSet> make_binarized_mnist(const DataOptions& options) {
     const auto i = static_cast<std::size_t>(split);
     splits[i] = {load_binary(set, set.files[i], options), {}, name_of(split), Binarisation::fixed};
   }
-  return std::make_unique<StoredSet>("binarized-mnist, fixed binarisation", splits, options);
+  return make_stored("binarized-mnist, fixed binarisation", {side, side, 1}, splits, options);
 }
 
 std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOptions& options) {
@@ -156,13 +76,13 @@ std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOpti
     test = {all.images, all.labels, name_of(Split::test), how};
   }
   const std::string seed = sampled ? fmt::format(" (seed {})", options.seed) : "";
-  return std::make_unique<StoredSet>(
-      how == Binarisation::none
-          ? set.name + ", grey"
-          : fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
-      StoredSplits{part(Split::train, 0, trained),
-                   part(Split::validation, trained, trained + held_out), test},
-      options);
+  return make_stored(how == Binarisation::none
+                         ? set.name + ", grey"
+                         : fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
+                     {side, side, 1},
+                     StoredSplits{part(Split::train, 0, trained),
+                                  part(Split::validation, trained, trained + held_out), test},
+                     options);
 }
 
 std::vector<DataFile> grey_files(const std::string& folder,

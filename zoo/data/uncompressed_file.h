@@ -1,4 +1,4 @@
-// ByteSource: the bytes of a file, uncompressed where it is gzip, in order and once.
+// UncompressedFile: the bytes of a file, decompressed where it is gzip, in order and once.
 #pragma once
 #include <zlib.h>
 
@@ -10,11 +10,11 @@
 
 namespace likely {
 
-class ByteSource {
+class UncompressedFile {
  public:
-  explicit ByteSource(std::filesystem::path file);
-  ~ByteSource();
-  ByteSource(const ByteSource&) = delete;
+  explicit UncompressedFile(std::filesystem::path file);
+  ~UncompressedFile();
+  UncompressedFile(const UncompressedFile&) = delete;
 
   // Up to n bytes; fewer only at the end. A damaged gzip stream throws: its checksum and length
   // are known to be right once 0 was returned.

@@ -1,5 +1,5 @@
 // Raw and gzip files behind one read.
-#include "zoo/data/byte_source.h"
+#include "zoo/data/uncompressed_file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -9,7 +9,7 @@
 
 namespace likely {
 
-ByteSource::ByteSource(std::filesystem::path file) : file_(std::move(file)) {
+UncompressedFile::UncompressedFile(std::filesystem::path file) : file_(std::move(file)) {
   std::error_code error;
   const bool regular = std::filesystem::is_regular_file(file_, error);
   require<DataError>(regular, "read: {} is not a file{}. Check the path.", file_.string(),
@@ -28,26 +28,26 @@ ByteSource::ByteSource(std::filesystem::path file) : file_(std::move(file)) {
   }
 }
 
-ByteSource::~ByteSource() {
+UncompressedFile::~UncompressedFile() {
   if (gzip_)
     inflateEnd(&zlib_);
 }
 
 // Deflate's densest code is 258 bytes in 2 bits.
-std::uint64_t ByteSource::most() const { return gzip_ ? 1032 * size_ : size_; }
+std::uint64_t UncompressedFile::most() const { return gzip_ ? 1032 * size_ : size_; }
 
-std::size_t ByteSource::read(std::uint8_t* to, std::size_t n) {
+std::size_t UncompressedFile::read(std::uint8_t* to, std::size_t n) {
   return gzip_ ? inflate_into(to, n) : read_raw(to, n);
 }
 
-std::size_t ByteSource::read_raw(std::uint8_t* to, std::size_t n) {
+std::size_t UncompressedFile::read_raw(std::uint8_t* to, std::size_t n) {
   const std::size_t got = std::fread(to, 1, n, stream_.get());
   require<DataError>(!std::ferror(stream_.get()), "read: {} cannot be read: {}. Check the disk.",
                      file_.string(), std::strerror(errno));
   return got;
 }
 
-std::size_t ByteSource::inflate_into(std::uint8_t* to, std::size_t n) {
+std::size_t UncompressedFile::inflate_into(std::uint8_t* to, std::size_t n) {
   std::size_t done = 0;
   while (done < n && !finished_) {
     if (zlib_.avail_in == 0) {
