@@ -37,8 +37,8 @@ struct Normaliser {
   using Loops = NormaliseLoops<S, A>;
 
   // Rows [begin, begin + rows) of an image, the channels from `first` on.
-  Rows rows_of(std::int64_t image, std::int64_t begin, std::int64_t rows,
-               std::int64_t first) const {
+  Rows rows_of(std::int64_t image, std::int64_t begin, std::int64_t rows, std::int64_t first,
+               std::int64_t most) const {
     const std::int64_t channels = problem.channels;
     const std::int64_t at = (image * problem.positions + begin) * channels + first;
     const auto element = [at](const void* p) {
@@ -50,7 +50,7 @@ struct Normaliser {
     const std::int64_t of_image = image * channels + first;
     return {rows,
             channels,
-            std::min(channels - first, normalise_columns),
+            std::min(channels - first, most),
             element(problem.x),
             element(problem.g),
             element(problem.y),
@@ -74,19 +74,20 @@ struct Normaliser {
     const std::int64_t channels = problem.channels;
     auto* space = static_cast<A*>(workspace);  // [images, parts, 2, channels]
     const std::int64_t elements = std::min(parts.rows, problem.positions) * channels;
-    parallel_for(
-        problem.images * parts.count, std::max<std::int64_t>(chunk / elements, 1),
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t task = begin; task < end; ++task) {
-            const std::int64_t image = task / parts.count, part = task % parts.count;
-            const std::int64_t row = part * parts.rows;
-            A* a = parts.count > 1 ? space + task * 2 * channels : first + image * channels;
-            A* b = parts.count > 1 ? a + channels : second + image * channels;
-            for (std::int64_t c = 0; c < channels; c += normalise_columns)
-              of_rows(rows_of(image, row, std::min(parts.rows, problem.positions - row), c), a + c,
-                      b + c);
-          }
-        });
+    parallel_for(problem.images * parts.count, std::max<std::int64_t>(chunk / elements, 1),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t task = begin; task < end; ++task) {
+                     const std::int64_t image = task / parts.count, part = task % parts.count;
+                     const std::int64_t row = part * parts.rows;
+                     A* a =
+                         parts.count > 1 ? space + task * 2 * channels : first + image * channels;
+                     A* b = parts.count > 1 ? a + channels : second + image * channels;
+                     for (std::int64_t c = 0; c < channels; c += normalise_columns)
+                       of_rows(rows_of(image, row, std::min(parts.rows, problem.positions - row), c,
+                                       normalise_columns),
+                               a + c, b + c);
+                   }
+                 });
     if (parts.count == 1)
       return;
     const std::int64_t last = problem.positions - (parts.count - 1) * parts.rows;
@@ -114,15 +115,15 @@ struct Normaliser {
     const std::int64_t rows = std::max<std::int64_t>(chunk / problem.channels, 1);
     const std::int64_t pieces = (problem.positions - 1) / rows + 1;  // of an image
     const std::int64_t elements = std::min(rows, problem.positions) * problem.channels;
-    parallel_for(
-        problem.images * pieces, std::max<std::int64_t>(chunk / elements, 1),
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t task = begin; task < end; ++task) {
-            const std::int64_t row = task % pieces * rows;
-            for (std::int64_t c = 0; c < problem.channels; c += normalise_columns)
-              write(rows_of(task / pieces, row, std::min(rows, problem.positions - row), c));
-          }
-        });
+    parallel_for(problem.images * pieces, std::max<std::int64_t>(chunk / elements, 1),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t task = begin; task < end; ++task) {
+                     const std::int64_t row = task % pieces * rows;
+                     for (std::int64_t c = 0; c < problem.channels; c += normalise_columns_written)
+                       write(rows_of(task / pieces, row, std::min(rows, problem.positions - row), c,
+                                     normalise_columns_written));
+                   }
+                 });
   }
 };
 

@@ -8,7 +8,7 @@
 namespace likely::kernels::LIKELY_ISA {
 namespace {
 
-constexpr std::int64_t widest = normalise_columns;
+constexpr std::int64_t widest = normalise_columns, widest_written = normalise_columns_written;
 
 // Few channels are repeated to fill vectors: `rows` of `width` elements, and a last one of `rest`.
 struct Wide {
@@ -43,24 +43,65 @@ void fold(const Wide& wide, std::int64_t columns, A* sum) {
       sum[i] += sum[half + i];
 }
 
-// sum[j] = Σ over rows of value(j, r · stride + j); four rows at a time.
-template <class A, class F>
-void accumulate(const Wide& wide, A* sum, F value) {
-  for (std::int64_t j = 0; j < wide.width; ++j)
-    sum[j] = 0;
+// Asks for `rows` rows from `x` on, which are read soon.
+template <class S>
+void prefetch(const S* x, std::int64_t rows, const Wide& wide) {
+  constexpr std::int64_t line = 64 / sizeof(S);
+  for (std::int64_t r = 0; r < rows; ++r, x += wide.stride)
+    for (std::int64_t j = 0; j < wide.width; j += line)
+      __builtin_prefetch(x + j);
+}
+
+// Calls four(j, first element, stride) for every column of every four rows, before which
+// ahead(their first element) is called; one(j, element) for what is left.
+template <class Ahead, class Four, class One>
+void by_fours(const Wide& wide, Ahead ahead, Four four, One one) {
   std::int64_t r = 0;
   for (; r + 4 <= wide.rows; r += 4) {
-    const std::int64_t at = r * wide.stride, s = wide.stride;
+    const std::int64_t at = r * wide.stride;
+    ahead(at);
 #pragma omp simd
     for (std::int64_t j = 0; j < wide.width; ++j)
-      sum[j] += (value(j, at + j) + value(j, at + s + j)) +
-                (value(j, at + 2 * s + j) + value(j, at + 3 * s + j));
+      four(j, at + j);
   }
   for (; r < wide.rows; ++r)
     for (std::int64_t j = 0; j < wide.width; ++j)
-      sum[j] += value(j, r * wide.stride + j);
+      one(j, r * wide.stride + j);
   for (std::int64_t j = 0; j < wide.rest; ++j)
-    sum[j] += value(j, wide.rows * wide.stride + j);
+    one(j, wide.rows * wide.stride + j);
+}
+
+// sum[j] = Σ over rows of value(j, r · stride + j).
+template <class A, class Ahead, class F>
+void accumulate(const Wide& wide, A* sum, Ahead ahead, F value) {
+  for (std::int64_t j = 0; j < wide.width; ++j)
+    sum[j] = 0;
+  const std::int64_t s = wide.stride;
+  by_fours(
+      wide, ahead,
+      [=](std::int64_t j, std::int64_t i) {
+        sum[j] += (value(j, i) + value(j, i + s)) + (value(j, i + 2 * s) + value(j, i + 3 * s));
+      },
+      [=](std::int64_t j, std::int64_t i) { sum[j] += value(j, i); });
+}
+// And weighted[j] = Σ of value times weight.
+template <class A, class F, class G>
+void accumulate(const Wide& wide, A* sum, A* weighted, F value, G weight) {
+  for (std::int64_t j = 0; j < wide.width; ++j)
+    sum[j] = weighted[j] = 0;
+  const std::int64_t s = wide.stride;
+  by_fours(
+      wide, [](std::int64_t) {},
+      [=](std::int64_t j, std::int64_t i) {
+        const A a = value(i), b = value(i + s), c = value(i + 2 * s), d = value(i + 3 * s);
+        sum[j] += (a + b) + (c + d);
+        weighted[j] += (a * weight(j, i) + b * weight(j, i + s)) +
+                       (c * weight(j, i + 2 * s) + d * weight(j, i + 3 * s));
+      },
+      [=](std::int64_t j, std::int64_t i) {
+        sum[j] += value(i);
+        weighted[j] += value(i) * weight(j, i);
+      });
 }
 
 // Two sums of `columns` channels over n rows. To join a into the earlier b:
@@ -159,13 +200,18 @@ void moments(const NormaliseRows<S, A>& of, A* mean, A* squares) {
         const Wide wide(rows, of.stride, of.columns);
         const S* x = of.x + first * of.stride;
         A *sum = pair[0], *deviations = pair[1];
-        accumulate(wide, sum, [x](std::int64_t, std::int64_t i) { return A(widened(x[i])); });
+        accumulate(
+            wide, sum, [](std::int64_t) {},
+            [x](std::int64_t, std::int64_t i) { return A(widened(x[i])); });
         fold(wide, of.columns, sum);
         repeat(wide, of.columns, sum, [&](std::int64_t c) { return sum[c] / A(rows); });
-        accumulate(wide, deviations, [x, sum](std::int64_t j, std::int64_t i) {
-          const A d = widened(x[i]) - sum[j];
-          return d * d;
-        });
+        const S* next = x + rows * of.stride;  // memory works on while this block is read again
+        accumulate(
+            wide, deviations, [&](std::int64_t at) { prefetch(next + at, 4, wide); },
+            [x, sum](std::int64_t j, std::int64_t i) {
+              const A d = widened(x[i]) - sum[j];
+              return d * d;
+            });
         fold(wide, of.columns, deviations);
       });
 }
@@ -228,12 +274,12 @@ void block_sums(const NormaliseRows<S, A>& of, A (&pair)[2][widest], std::int64_
   const S *x = of.x + skipped, *g = of.g + skipped, *y = F::reads_output ? of.y + skipped : g;
   alignas(64) A mean[widest];
   repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
-  accumulate(wide, pair[0], [=](std::int64_t, std::int64_t i) {
-    return A(slope(A(widened(g[i])), A(widened(y[i]))));
-  });
-  accumulate(wide, pair[1], [=, middle = &mean[0]](std::int64_t j, std::int64_t i) {
-    return A(slope(A(widened(g[i])), A(widened(y[i])))) * (widened(x[i]) - middle[j]);
-  });
+  accumulate(
+      wide, pair[0], pair[1],
+      [=](std::int64_t i) { return A(slope(A(widened(g[i])), A(widened(y[i])))); },
+      [=, middle = &mean[0]](std::int64_t j, std::int64_t i) {
+        return A(widened(x[i])) - middle[j];
+      });
   fold(wide, of.columns, pair[0]);
   fold(wide, of.columns, pair[1]);
 }
@@ -282,7 +328,7 @@ A factor_of(const NormaliseRows<S, A>& of, std::int64_t c) {
 template <class S, class A>
 void normalise(const NormaliseRows<S, A>& of) {
   const Wide wide(of.rows, of.stride, of.columns);
-  alignas(64) A mean[widest], factor[widest], shift[widest];
+  alignas(64) A mean[widest_written], factor[widest_written], shift[widest_written];
   repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
   repeat(wide, of.columns, factor, [&](std::int64_t c) { return factor_of(of, c); });
   repeat(wide, of.columns, shift, [&](std::int64_t c) { return of.shift ? of.shift[c] : A(0); });
@@ -302,7 +348,8 @@ void normalise(const NormaliseRows<S, A>& of) {
 template <class S, class A>
 void data(const NormaliseRows<S, A>& of) {
   const Wide wide(of.rows, of.stride, of.columns);
-  alignas(64) A mean[widest], factor[widest], level[widest], tilt[widest];
+  alignas(64) A mean[widest_written], factor[widest_written];
+  alignas(64) A level[widest_written], tilt[widest_written];
   repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
   repeat(wide, of.columns, factor, [&](std::int64_t c) { return factor_of(of, c); });
   repeat(wide, of.columns, level, [&](std::int64_t c) {

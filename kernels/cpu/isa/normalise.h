@@ -7,7 +7,8 @@
 
 namespace likely::kernels {
 
-inline constexpr std::int64_t normalise_columns = 128;  // most channels at once
+// Most channels at once: in moments and sums, and in the passes that write.
+inline constexpr std::int64_t normalise_columns = 128, normalise_columns_written = 1024;
 
 // The tree of moments and sums over the rows of one channel: blocks of so many rows, joined as a
 // binary counter does (T(n) = T(m) + T(n - m) blocks, m < n the largest power of two).
@@ -18,7 +19,7 @@ LIKELY_HD constexpr std::int64_t normalise_block(std::int64_t channels) {
   return rows;
 }
 
-// Rows of up to normalise_columns channels. Pointers to what is of channels are at the first one.
+// Rows of some channels. Pointers to what is of channels are at the first one.
 template <class S, class A>
 struct NormaliseRows {
   std::int64_t rows, stride, columns;  // rows are `stride` elements apart
