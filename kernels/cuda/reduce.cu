@@ -1,12 +1,8 @@
 // Reductions on CUDA. A group of threads works on one result in a row, or on adjacent results in
 // columns. What a group does not finish in a few steps is cut into parts, and another launch
 // reduces their values: a tree that depends on the reduced and inner extents alone.
-#include <algorithm>
-#include <bit>
-
+#include "kernels/cuda/columns.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/lanes.h"
-#include "kernels/cuda/launch.h"
 #include "kernels/cuda/reduce_proofs.h"
 #include "kernels/reduce.h"
 
@@ -15,34 +11,14 @@ namespace {
 
 using namespace cuda;
 
-constexpr int at_once = 4;  // loads of a thread that are under way together
-constexpr int depth = 16;   // packs of a thread
-
-// How groups share [outer, reduced, inner] out: `wide` threads beside each other along inner (1 in
-// a row), `deep` along the reduced extent, both powers of two.
-struct Cut {
-  int wide, deep;
-  std::int64_t part, parts;  // of the reduced extent, a group each
-  LIKELY_HD int group() const { return wide * deep; }
-};
-
-int power_of_two(std::int64_t at_least, int at_most) {
-  const auto power = std::bit_ceil(static_cast<std::uint64_t>(at_least));
-  return static_cast<int>(std::min(power, static_cast<std::uint64_t>(at_most)));
-}
-
 Cut cut_of(int pack, std::int64_t reduced, std::int64_t inner) {
+  if (inner > 1)
+    return column_cut(pack, reduced, inner);
   Cut cut{};
-  if (inner == 1) {
-    const std::int64_t packs = quotient_up(reduced, pack);
-    cut.wide = 1;
-    cut.deep = packs > depth * warp_size ? block_threads : power_of_two(packs, warp_size);
-    cut.part = std::int64_t{depth} * cut.deep * pack;
-  } else {
-    cut.wide = power_of_two(quotient_up(inner, pack), warp_size);
-    cut.deep = power_of_two(quotient_up(reduced, depth), block_threads / cut.wide);
-    cut.part = std::int64_t{depth} * cut.deep;
-  }
+  const std::int64_t packs = quotient_up(reduced, pack);
+  cut.wide = 1;
+  cut.deep = packs > depth * warp_size ? block_threads : power_of_two(packs, warp_size);
+  cut.part = std::int64_t{depth} * cut.deep * pack;
   cut.parts = std::max<std::int64_t>(quotient_up(reduced, cut.part), 1);
   return cut;
 }
@@ -79,9 +55,11 @@ LIKELY_DEVICE Value value_of(const S& x, std::int64_t at) {
     return {static_cast<decltype(Value::value)>(x), at};
 }
 
-template <class Op, class S, class T>
+template <class Joined, class S, class T>
 struct Task {
+  using Op = Joined;
   using Value = typename Op::Value;
+  static constexpr int size = Pack<S>::size, at_once = 4;
 
   Cut cut;
   const S* x;
@@ -92,6 +70,13 @@ struct Task {
   bool mean, add;
   std::int64_t count;  // of elements reduced, by all launches
 
+  LIKELY_DEVICE const Task& of(const Share&) const { return *this; }
+  LIKELY_DEVICE Pack<S> load(std::int64_t at, std::int64_t left) const {
+    return load_some(x + at, left, aligned);
+  }
+  LIKELY_DEVICE Value value(const Pack<S>& pack, int k, std::int64_t at) const {
+    return value_of<Value>(pack.value[k], at);
+  }
   LIKELY_DEVICE void put(std::int64_t index, const Value& value) const {
     if (partial) {
       partial[index] = value;
@@ -108,30 +93,6 @@ struct Task {
   }
 };
 
-// Joins a thread's packs, `step` elements from one to the next: of pack i the first left(i)
-// elements, k of them being number at(i, k), to value[k].
-template <class Op, class S, int size, class Left, class At>
-LIKELY_DEVICE void take(typename Op::Value (&value)[size], const S* x, std::int64_t step,
-                        bool aligned, Left left, At at) {
-  LIKELY_UNROLL
-  for (int k = 0; k < size; ++k)
-    value[k] = Op::start();
-  for (int i = 0; i < depth && left(i) > 0; i += at_once) {
-    Pack<S> pack[at_once];
-    LIKELY_UNROLL
-    for (int j = 0; j < at_once; ++j)
-      pack[j] = load_some(x + (i + j) * step, left(i + j), aligned);
-    LIKELY_UNROLL
-    for (int j = 0; j < at_once; ++j) {
-      LIKELY_UNROLL
-      for (int k = 0; k < size; ++k)
-        if (k < left(i + j))
-          value[k] =
-              Op::join(value[k], value_of<typename Op::Value>(pack[j].value[k], at(i + j, k)));
-    }
-  }
-}
-
 // inner = 1: the threads of a group lie beside each other along a row.
 template <class Op, class S, class T>
 __global__ void __launch_bounds__(block_threads, 2) rows(Task<Op, S, T> task) {
@@ -146,44 +107,15 @@ __global__ void __launch_bounds__(block_threads, 2) rows(Task<Op, S, T> task) {
   const std::int64_t end = part == cut.parts - 1 ? task.reduced : (part + 1) * cut.part;
 
   Value value[size];
-  take<Op>(
-      value, task.x + row * task.reduced + first, step, task.aligned,
-      [&](int i) { return active ? end - first - i * step : 0; },
-      [&](int i, int k) { return first + i * step + k; });
+  const auto left = [&](int i) { return active ? end - first - i * step : 0; };
+  const auto at = [&](int i) { return row * task.reduced + first + i * step; };
+  take<Op, Task<Op, S, T>::at_once>(
+      value, left, [&](int i) { return task.load(at(i), left(i)); },
+      [&](const Pack<S>& pack, int i, int k) { return task.value(pack, k, first + i * step + k); });
   Value one[1] = {fold<Op>(value)};
   join<Op>(one, 1, group, shared<Warps<Value, 1>>());
   if (lane == 0 && active)
     task.put(index, one[0]);
-}
-
-// The threads of a group with the same columns take every deep-th row of them.
-template <class Op, class S, class T>
-__global__ void __launch_bounds__(block_threads, 2) columns(Task<Op, S, T> task) {
-  using Value = typename Op::Value;
-  constexpr int size = Pack<S>::size;
-  const Cut& cut = task.cut;
-  const int group = cut.group(), thread = static_cast<int>(threadIdx.x) % group;
-  const std::int64_t index = std::int64_t{blockIdx.x} * (blockDim.x / group) + threadIdx.x / group;
-  const std::int64_t panels = (task.inner - 1) / (cut.wide * size) + 1;
-  const std::int64_t line = index / panels;  // of [outer, parts]
-  const std::int64_t outer = line / cut.parts, part = line % cut.parts;
-  const std::int64_t column = (index % panels * cut.wide + thread % cut.wide) * size;
-  const std::int64_t left = outer < task.outer ? task.inner - column : 0;
-  const std::int64_t first = part * cut.part + thread / cut.wide;
-  const std::int64_t end = part == cut.parts - 1 ? task.reduced : (part + 1) * cut.part;
-
-  Value value[size];
-  take<Op>(
-      value, task.x + (outer * task.reduced + first) * task.inner + column, cut.deep * task.inner,
-      task.aligned, [&](int i) { return first + i * cut.deep < end ? left : 0; },
-      [&](int i, int) { return first + i * cut.deep; });
-  join<Op>(value, cut.wide, group, shared<Warps<Value, size>>());
-  if (thread >= cut.wide)
-    return;
-  LIKELY_UNROLL
-  for (int k = 0; k < size; ++k)
-    if (k < left)
-      task.put(line * task.inner + column + k, value[k]);
 }
 
 template <class T, bool position>
@@ -217,16 +149,15 @@ void launch_on(const Variant& variant, const ReduceProblem& problem, const S* x,
       .mean = problem.how == Reduction::mean,
       .add = problem.add,
       .count = problem.reduced};
-  const std::int64_t panels = row ? 1 : quotient_up(problem.inner, cut.wide * Pack<S>::size);
-  const std::int64_t groups = problem.outer * cut.parts * panels;
-  const int threads = threads_for(groups, cut.group());
-  const auto blocks = static_cast<unsigned>(quotient_up(groups, threads / cut.group()));
   using Value = typename Op::Value;
+  const auto grid = [&](int size, std::size_t shared_memory) {
+    return grid_of(cut, size, problem.outer, problem.inner, shared_memory);
+  };
   if (row)
-    launch(variant, rows<Op, S, T>, {blocks, threads, sizeof(Warps<Value, 1>)}, task);
+    launch(variant, rows<Op, S, T>, grid(1, sizeof(Warps<Value, 1>)), task);
   else
-    launch(variant, columns<Op, S, T>, {blocks, threads, sizeof(Warps<Value, Pack<S>::size>)},
-           task);
+    launch(variant, columns<Task<Op, S, T>>,
+           grid(Pack<S>::size, sizeof(Warps<Value, Pack<S>::size>)), task);
   if (cut.parts > 1)
     launch_on<Op, T>(variant, problem, static_cast<const Value*>(partial), cut.parts,
                      partial + problem.outer * cut.parts * problem.inner);

@@ -4,6 +4,7 @@
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "tensor/sequence.h"
+#include "tests/device.h"
 
 using namespace likely;
 
@@ -14,7 +15,7 @@ Variable leaf(const Shape& shape, std::uint64_t seed) {
   std::vector<double> values(static_cast<std::size_t>(shape.numel()));
   for (double& value : values)
     value = numbers.normal();
-  return Variable::leaf(Tensor::of(shape, values));
+  return Variable::leaf(Tensor::of(shape, values, device_under_test()));
 }
 
 void compare(const std::function<Variable(const Variables&)>& f, const Shape& shape) {

@@ -6,6 +6,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/normalise.h"
 #include "kernels/pointwise.h"
+#include "tests/device.h"
 #include "tests/kernels/tools.h"
 #include "tests/reference/normalise.h"
 
@@ -123,9 +124,8 @@ TEST_CASE("moments: a spread far smaller than the mean is not lost, whatever com
 TEST_CASE("normalise: a constant channel gives the shift") {
   const Tensor x = filled({40, 3}, 0.3), shift = tensor({3}, std::vector<float>{-1, 0, 2});
   const Tensor y = normalise(x, moments(x, Over::batch), {}, shift);
-  const std::vector<float> row{-1, 0, 2};
-  for (std::int64_t r = 0; r < 40; ++r)
-    CHECK(y.slice(0, r, r + 1).to_vector<float>() == row);
+  // A mean that is off by a rounding counts 1 / √ε times.
+  CHECK(largest_error(to_doubles(y), to_doubles(contiguous(shift.expand({40, 3})))) < 1e-5);
 }
 
 TEST_CASE("normalise: strided views give the bits of their copies") {

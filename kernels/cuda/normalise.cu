@@ -1,0 +1,393 @@
+// Normalisation on CUDA: threads keep their channels and walk down the rows. Means, squared
+// deviations and sums of gradients are reduced as columns are (columns.h); x is read once for the
+// mean and once for the variance.
+#include "kernels/cuda/columns.h"
+#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/normalise_proofs.h"
+#include "kernels/normalise.h"
+
+namespace likely::kernels::cuda {
+namespace {
+
+template <class T>
+using Statistic = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
+// Σ h and Σ h (x - mean), joined side by side.
+template <class A>
+struct Pair {
+  A h, hx;
+};
+template <class A>
+LIKELY_DEVICE Pair<A> across(const Pair<A>& x, int bit) {
+  return {cuda::across(x.h, bit), cuda::across(x.hx, bit)};
+}
+template <class A>
+struct PairSum {
+  using Value = Pair<A>;
+  LIKELY_DEVICE static Value start() { return {A(-0.0), A(-0.0)}; }
+  LIKELY_DEVICE static Value join(const Value& a, const Value& b) {
+    return {a.h + b.h, a.hx + b.hx};
+  }
+};
+
+// The gradient before the activation, from that after it and the value.
+template <class A>
+LIKELY_DEVICE A before(const Normalise& how, A g, A y) {
+  switch (how.activation) {
+    case Activation::none:
+      break;
+    case Activation::relu:
+      return ReluFromOutput{}(g, y);
+    case Activation::leaky_relu:
+      return LeakyReluFromOutput{how.slope}(g, y);
+    case Activation::tanh:
+      return TanhFromOutput{}(g, y);
+    case Activation::sigmoid:
+      return SigmoidFromOutput{}(g, y);
+  }
+  return g;
+}
+
+// The problem with its types, and a thread's view of it.
+template <class T>
+struct Typed {
+  using A = Statistic<T>;
+  static constexpr int size = Pack<T>::size;
+
+  std::int64_t images, positions, channels;
+  const T *x, *g, *y;
+  A *mean, *variance;
+  const A *scale, *shift;
+  A *sum_shift, *sum_scale;
+  T* out;
+  A epsilon;
+  Normalise how;
+  bool aligned;
+
+  explicit Typed(const NormaliseProblem& p)
+      : images(p.images),
+        positions(p.positions),
+        channels(p.channels),
+        x(static_cast<const T*>(p.x)),
+        g(static_cast<const T*>(p.g)),
+        y(static_cast<const T*>(p.y)),
+        mean(static_cast<A*>(p.mean)),
+        variance(static_cast<A*>(p.variance)),
+        scale(static_cast<const A*>(p.scale)),
+        shift(static_cast<const A*>(p.shift)),
+        sum_shift(static_cast<A*>(p.sum_shift)),
+        sum_scale(static_cast<A*>(p.sum_scale)),
+        out(static_cast<T*>(p.out)),
+        epsilon(static_cast<A>(p.how.epsilon)),
+        how(p.how),
+        aligned(aligned16(p.x) && aligned16(p.g) && aligned16(p.y) && aligned16(p.out) &&
+                (p.images * p.positions == 1 || p.channels % size == 0)) {}
+
+  LIKELY_DEVICE A inverse_sd(std::int64_t of) const { return 1 / sqrt(variance[of] + epsilon); }
+};
+
+// value[k] = what(k) for the channels that a thread has, 0 beyond.
+template <class A, int size, class F>
+LIKELY_DEVICE void each(A (&value)[size], std::int64_t left, F what) {
+  LIKELY_UNROLL
+  for (int k = 0; k < size; ++k)
+    value[k] = k < left ? what(k) : A(0);
+}
+
+// The sum of x, or of (x - mean)² where there is a mean.
+template <class T>
+struct Deviations {
+  using A = Statistic<T>;
+  using Op = Sum<A>;
+  static constexpr int size = Pack<T>::size, at_once = 4;
+
+  Cut cut;
+  std::int64_t outer, reduced, inner;
+  const T* x;
+  bool aligned, squared;
+  const A* mean;
+  A *partial, *out;
+  std::int64_t count;
+
+  struct Thread {
+    const Deviations& of;
+    A mean[size];
+    LIKELY_DEVICE Pack<T> load(std::int64_t at, std::int64_t left) const {
+      return load_some(of.x + at, left, of.aligned);
+    }
+    LIKELY_DEVICE A value(const Pack<T>& pack, int k, std::int64_t) const {
+      const A deviation = static_cast<A>(pack.value[k]) - mean[k];
+      return of.squared ? deviation * deviation : deviation;
+    }
+  };
+  LIKELY_DEVICE Thread of(const Share& share) const {
+    Thread thread{*this, {}};
+    if (squared)
+      each(thread.mean, share.left,
+           [&](int k) { return mean[share.outer * inner + share.column + k]; });
+    return thread;
+  }
+  LIKELY_DEVICE void put(std::int64_t index, A value) const {
+    if (partial)
+      partial[index] = value;
+    else
+      out[index] = value / static_cast<A>(count);
+  }
+};
+
+template <class T>
+struct Slopes {
+  using A = Statistic<T>;
+  using Op = PairSum<A>;
+  static constexpr int size = Pack<T>::size, at_once = 2;
+
+  Cut cut;
+  std::int64_t outer, reduced, inner;
+  Typed<T> typed;
+  Pair<A>* partial;
+
+  struct Three {
+    Pack<T> x, g, y;
+  };
+  struct Thread {
+    const Typed<T>& typed;
+    A mean[size];
+    LIKELY_DEVICE Three load(std::int64_t at, std::int64_t left) const {
+      Three three{load_some(typed.x + at, left, typed.aligned),
+                  load_some(typed.g + at, left, typed.aligned),
+                  {}};
+      if (typed.how.activation != Activation::none)
+        three.y = load_some(typed.y + at, left, typed.aligned);
+      return three;
+    }
+    LIKELY_DEVICE Pair<A> value(const Three& three, int k, std::int64_t) const {
+      const A h =
+          before(typed.how, static_cast<A>(three.g.value[k]), static_cast<A>(three.y.value[k]));
+      return {h, h * (static_cast<A>(three.x.value[k]) - mean[k])};
+    }
+  };
+  LIKELY_DEVICE Thread of(const Share& share) const {
+    Thread thread{typed, {}};
+    each(thread.mean, share.left,
+         [&](int k) { return typed.mean[share.outer * inner + share.column + k]; });
+    return thread;
+  }
+  LIKELY_DEVICE void put(std::int64_t index, const Pair<A>& value) const {
+    if (partial) {
+      partial[index] = value;
+    } else {
+      typed.sum_shift[index] = value.h;
+      typed.sum_scale[index] = value.hx * typed.inverse_sd(index);
+    }
+  }
+};
+
+// What the launch before has left of each part, joined; `last` takes what is done.
+template <class Joined, class Last>
+struct Parts {
+  using Op = Joined;
+  using Value = typename Op::Value;
+  static constexpr int size = Pack<Value>::size, at_once = 4;
+
+  Cut cut;
+  std::int64_t outer, reduced, inner;
+  const Value* x;
+  bool aligned;
+  Value* partial;
+  Last last;
+
+  LIKELY_DEVICE const Parts& of(const Share&) const { return *this; }
+  LIKELY_DEVICE Pack<Value> load(std::int64_t at, std::int64_t left) const {
+    return load_some(x + at, left, aligned);
+  }
+  LIKELY_DEVICE Value value(const Pack<Value>& pack, int k, std::int64_t) const {
+    return pack.value[k];
+  }
+  LIKELY_DEVICE void put(std::int64_t index, const Value& value) const {
+    if (partial)
+      partial[index] = value;
+    else
+      last.put(index, value);
+  }
+};
+
+template <class Task>
+void launch_columns(const Variant& variant, const Task& task) {
+  using Value = typename Task::Op::Value;
+  launch(variant, columns<Task>,
+         grid_of(task.cut, Task::size, task.outer, task.inner, sizeof(Warps<Value, Task::size>)),
+         task);
+}
+
+// The first launch, and those that join its parts. `task` has its sizes.
+template <class Task>
+void reduce_columns(const Variant& variant, Task task, typename Task::Op::Value* space) {
+  using Op = typename Task::Op;
+  using Later = Parts<Op, Task>;
+  task.cut = column_cut(Task::size, task.reduced, task.inner);
+  task.partial = task.cut.parts > 1 ? space : nullptr;
+  launch_columns(variant, task);
+  Task last = task;
+  last.partial = nullptr;
+  for (std::int64_t parts = task.cut.parts; parts > 1;) {
+    const Cut cut = column_cut(Later::size, parts, task.inner);
+    typename Op::Value* const next = space + task.outer * parts * task.inner;
+    launch_columns(variant, Later{.cut = cut,
+                                  .outer = task.outer,
+                                  .reduced = parts,
+                                  .inner = task.inner,
+                                  .x = space,
+                                  .aligned = aligned16(space) && task.inner % Later::size == 0,
+                                  .partial = cut.parts > 1 ? next : nullptr,
+                                  .last = last});
+    parts = cut.parts;
+    space = next;
+  }
+}
+
+// activation(scale x̂ + shift), or the gradient of x where there is g.
+template <class T, bool gradient>
+__global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut) {
+  using A = Statistic<T>;
+  constexpr int size = Pack<T>::size, at_once = 2;
+  const Share share(cut, size, of.images, of.positions, of.channels);
+  const std::int64_t image = share.outer * of.channels + share.column;
+  A mean[size], factor[size], shift[size], tilt[size] = {};
+  each(mean, share.left, [&](int k) { return of.mean[image + k]; });
+  each(factor, share.left, [&](int k) {
+    return (of.scale ? of.scale[share.column + k] : A(1)) * of.inverse_sd(image + k);
+  });
+  if constexpr (gradient) {  // factor (h - Σh / n - x̂ Σhx̂ / n) = factor h + tilt (x - mean) + shift
+    const A count = static_cast<A>(of.positions);
+    each(shift, share.left, [&](int k) {
+      return of.sum_shift ? -factor[k] * (of.sum_shift[image + k] / count) : A(0);
+    });
+    each(tilt, share.left, [&](int k) {
+      return of.sum_scale
+                 ? -factor[k] * (of.sum_scale[image + k] / count) * of.inverse_sd(image + k)
+                 : A(0);
+    });
+  } else {
+    each(shift, share.left, [&](int k) { return of.shift ? of.shift[share.column + k] : A(0); });
+  }
+  const bool sloped = gradient && of.how.activation != Activation::none;
+  const auto left = [&](int i) { return share.first + i * cut.deep < share.end ? share.left : 0; };
+  const auto at = [&](int i) {
+    return (share.outer * of.positions + share.first + i * cut.deep) * of.channels + share.column;
+  };
+  for (int i = 0; i < depth && left(i) > 0; i += at_once) {
+    Pack<T> x[at_once], g[at_once] = {}, y[at_once] = {};
+    LIKELY_UNROLL
+    for (int j = 0; j < at_once; ++j) {
+      x[j] = load_some(of.x + at(i + j), left(i + j), of.aligned);
+      if constexpr (gradient)
+        g[j] = load_some(of.g + at(i + j), left(i + j), of.aligned);
+      if (sloped)
+        y[j] = load_some(of.y + at(i + j), left(i + j), of.aligned);
+    }
+    LIKELY_UNROLL
+    for (int j = 0; j < at_once; ++j) {
+      LIKELY_UNROLL
+      for (int k = 0; k < size; ++k) {
+        const A centred = static_cast<A>(x[j].value[k]) - mean[k];
+        if constexpr (gradient) {
+          const A h = before(of.how, static_cast<A>(g[j].value[k]), static_cast<A>(y[j].value[k]));
+          x[j].value[k] = T(multiply_add(h, factor[k], multiply_add(centred, tilt[k], shift[k])));
+        } else {
+          x[j].value[k] = T(activated(of.how, multiply_add(centred, factor[k], shift[k])));
+        }
+      }
+      store_some(of.out + at(i + j), x[j], left(i + j), of.aligned);
+    }
+  }
+}
+
+template <class T>
+bool split(const NormaliseProblem& problem) {
+  return column_cut(Pack<T>::size, problem.positions, problem.channels).parts > 1;
+}
+
+template <class T>
+void moments(const NormaliseProblem& problem, void* space) {
+  using A = Statistic<T>;
+  const Typed<T> typed(problem);
+  const Variant& variant =
+      split<T>(problem) ? NormaliseVariants<T>::split_moments : NormaliseVariants<T>::moments;
+  for (const bool squared : {false, true})
+    reduce_columns(variant,
+                   Deviations<T>{.cut = {},
+                                 .outer = problem.images,
+                                 .reduced = problem.positions,
+                                 .inner = problem.channels,
+                                 .x = typed.x,
+                                 .aligned = typed.aligned,
+                                 .squared = squared,
+                                 .mean = typed.mean,
+                                 .partial = nullptr,
+                                 .out = squared ? typed.variance : typed.mean,
+                                 .count = problem.positions},
+                   static_cast<A*>(space));
+}
+
+template <class T>
+void sums(const NormaliseProblem& problem, void* space) {
+  using A = Statistic<T>;
+  reduce_columns(split<T>(problem) ? NormaliseVariants<T>::split_sums : NormaliseVariants<T>::sums,
+                 Slopes<T>{.cut = {},
+                           .outer = problem.images,
+                           .reduced = problem.positions,
+                           .inner = problem.channels,
+                           .typed = Typed<T>(problem),
+                           .partial = nullptr},
+                 static_cast<Pair<A>*>(space));
+}
+
+template <class T, bool gradient>
+void write(const NormaliseProblem& problem) {
+  const Cut cut = column_cut(Pack<T>::size, problem.positions, problem.channels);
+  launch(gradient ? NormaliseVariants<T>::data : NormaliseVariants<T>::values, written<T, gradient>,
+         grid_of(cut, Pack<T>::size, problem.images, problem.channels, 0), Typed<T>(problem), cut);
+}
+
+template <class F>
+void with_floating(DType dtype, F f) {
+  with_type(dtype, [&]<class T>(Type<T> type) {
+    if constexpr (is_floating(dtype_of<T>))
+      f(type);
+  });
+}
+
+// Of the pairs, which are the larger; values of moments take half.
+std::size_t workspace(const NormaliseProblem& problem) {
+  const std::int64_t pair = problem.dtype == DType::f64 ? 16 : 8;
+  const int element = static_cast<int>(size_of(problem.dtype));
+  std::int64_t values = 0;
+  const auto next = [&](int pack, std::int64_t reduced) {
+    return column_cut(pack, reduced, problem.channels).parts;
+  };
+  // Moments have twice as many values a pack, so no more parts.
+  const int later = static_cast<int>(16 / pair);
+  for (std::int64_t parts = next(16 / element, problem.positions); parts > 1;
+       parts = next(later, parts))
+    values += problem.images * parts * problem.channels;
+  return static_cast<std::size_t>(values * pair);
+}
+
+const Registered<NormaliseBackend> registered(
+    normalise_family(), Device::cuda, Source::own,
+    {"normalise", workspace,
+     [](const NormaliseProblem& problem, void* space) {
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { moments<T>(problem, space); });
+     },
+     [](const NormaliseProblem& problem, void* space) {
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { sums<T>(problem, space); });
+     },
+     [](const NormaliseProblem& problem) {
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { write<T, false>(problem); });
+     },
+     [](const NormaliseProblem& problem) {
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { write<T, true>(problem); });
+     }});
+
+}  // namespace
+}  // namespace likely::kernels::cuda

@@ -1,0 +1,84 @@
+// The variants of normalisation on CUDA (normalise.cu), with their proofs.
+#pragma once
+#include "kernels/copy.h"
+#include "kernels/normalise.h"
+#include "kernels/variant.h"
+
+namespace likely::kernels {
+
+template <class T>
+struct NormaliseProofs {
+  static constexpr DType dtype = dtype_of<T>;
+
+  // In f64 where x is, else f32 (for the reference all is f64).
+  static DType statistic(Inputs& in) { return in.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+  static Tensor of_channels(Inputs& in, std::int64_t channels) {
+    return cast(in.uniform({channels}, 0.5, 1.5), statistic(in));
+  }
+
+  // What y is must not depend on the device, or slopes would jump: it is an input.
+  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation) {
+    const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
+    const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
+    const Normalise how{1e-5, activation, 0.25f};
+    const Moments by = moments(x, over);
+    const NormaliseSums sums = normalise_sums(g, x, y, by, how);
+    return {by.mean,
+            by.variance,
+            normalise(x, by, scale, shift, how),
+            normalise(x, by, {}, {}),
+            sums.shift,
+            sums.scale,
+            normalise_data(g, x, y, by, scale, sums, how),
+            normalise_data(g, x, y, by, {}, {}, how)};
+  }
+
+  static Proof of(const char* name, const Shape& shape, Over over, Activation activation) {
+    return {name, bar(), [=](Inputs& in) {
+              return results(in, in.uniform(shape, -0.5, 1.5), over, activation);
+            }};
+  }
+  static Proof one_behind(const Shape& shape) {
+    return {"one element behind", bar(), [=](Inputs& in) {
+              const Tensor flat = in.uniform({shape.numel() + 1}, -0.5, 1.5);
+              return results(in, kernels::one_behind(flat, shape), Over::batch, Activation::none);
+            }};
+  }
+  static double bar() { return dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-5 : 1e-2; }
+};
+
+// The moments and sums of few rows, of many that are cut into parts, and the passes that write.
+template <class T>
+struct NormaliseVariants : private NormaliseProofs<T> {
+  using Proofs = NormaliseProofs<T>;
+  using Proofs::dtype;
+
+  static Variant few(const char* name) {
+    return {"normalise",
+            name,
+            dtype,
+            Proofs::of("rows", {40, 64}, Over::batch, Activation::relu),
+            Proofs::of("ragged", {37, 133}, Over::batch, Activation::leaky_relu),
+            Proofs::of("images", {5, 6, 7, 10}, Over::image, Activation::tanh),
+            Proofs::of("one channel", {3, 50, 1}, Over::image, Activation::sigmoid),
+            Proofs::one_behind({20, 16})};
+  }
+  static Variant many(const char* name) {
+    return {"normalise",
+            name,
+            dtype,
+            Proofs::of("rows", {5000, 64}, Over::batch, Activation::none),
+            Proofs::of("ragged", {2, 2100, 133}, Over::image, Activation::leaky_relu),
+            Proofs::of("few channels", {9000, 3}, Over::batch, Activation::relu),
+            Proofs::one_behind({4200, 8})};
+  }
+
+  inline static const Variant moments = few("moments");
+  inline static const Variant split_moments = many("split moments");
+  inline static const Variant sums = few("sums");
+  inline static const Variant split_sums = many("split sums");
+  inline static const Variant values = few("values");
+  inline static const Variant data = few("data");
+};
+
+}  // namespace likely::kernels
