@@ -96,6 +96,7 @@ void add_figures(Json& json, const Evaluation& e) {
   for (const Figure& figure : e.real)
     if (figure.key == "frechet_distance")  // of real samples to real ones
       json["frechet_floor"] = json_of(figure.value);
+  json["frechet_features"] = e.features.empty() ? Json() : Json(e.features);
   for (const auto& [name, figures] : {std::pair("real", &e.real), {"untrained", &e.untrained}}) {
     json[name] = Json();
     add(json[name], *figures);
@@ -187,6 +188,7 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
     const ClassReference* const reference = effort.reference ? effort.reference() : nullptr;
     began = std::chrono::steady_clock::now();
     evaluation.count = effort.samples;
+    evaluation.features = reference ? Classifier::name : "";
     evaluation.samples = judge_samples(data, model, effort.samples, random, reference, effort.done);
     evaluation.real = judge_real(data, effort.samples, reference);
   } else {

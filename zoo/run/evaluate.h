@@ -34,6 +34,7 @@ struct Evaluation {
   // Of a model without a likelihood: `count` samples judged, beside as many held-out ones and,
   // where somebody drew them, those of the model as it was initialised.
   Figures samples, real, untrained;
+  std::string features;  // the network between whose features the Fréchet distance is one
 
   bool by_samples() const { return likelihood.log_likelihood.empty(); }
   double bits_per_dimension() const;

@@ -131,7 +131,7 @@ class ClassJudge final : public Judge {
       found = precision_recall(reference_.features(), features);
     }
     return {{"classes_covered", fmt::format("classes covered, of {}", seen_.counted.size()),
-             static_cast<double>(seen_.covered(seen_.one_percent()))},
+             static_cast<double>(covered())},
             {"kl_classes_nats", "KL of classes to the data's, nats", seen_.kl(reference_.shares())},
             {"frechet_distance", fmt::format("FD-{}@{} vs test", Classifier::name, seen_.samples),
              distance},
@@ -140,6 +140,15 @@ class ClassJudge final : public Judge {
   }
 
  private:
+  std::int64_t covered() const {
+    std::int64_t classes = 0;
+    for (std::size_t label = 0; label < seen_.counted.size(); ++label)
+      classes += seen_.counted[label] > 0 &&
+                 static_cast<double>(seen_.counted[label]) >=
+                     0.1 * reference_.shares()[label] * static_cast<double>(seen_.samples);
+    return classes;
+  }
+
   const ClassReference& reference_;
   Histogram seen_;
   Tensors features_;

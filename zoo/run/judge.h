@@ -30,10 +30,10 @@ class Judge {
 // counting only those, templates covered and KL(histogram of templates ‖ their weights). A finite
 // number of samples has a KL above 0 even if they are real ones: compare with those at the same
 // number.
-// Images of a labelled set, by a classifier of it: classes covered (by 1 % of the samples or more),
-// KL(histogram of classes ‖ the training labels'), and in the space of its features the Fréchet
-// distance to the test split, precision and recall (frechet.h).
-// Null where none of it is known.
+// Images of a labelled set, by a classifier of it: classes covered (by a tenth of their share of
+// the data or more), KL(histogram of classes ‖ the training labels'), and in the space of its
+// features the Fréchet distance to the test split, precision and recall (frechet.h). Null where
+// none of it is known.
 class ClassReference;
 std::unique_ptr<Judge> judge_of(const DataSet& data, const ClassReference* reference);
 
