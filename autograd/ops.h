@@ -102,6 +102,22 @@ Variable batch_norm_by(const Variable& x, const kernels::Moments& given, const V
 Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
                        const kernels::Normalise& how = {});
 
+// Each row of the last axis by its own moments: x [..., channels].
+Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                    const kernels::Normalise& how = {});
+
+// Changes of an image's size, NHWC: x [batch, height, width, channels].
+using kernels::Padding;
+Variable pad(const Variable& x, const Padding& by, double value = 0);
+Variable upsample_nearest(const Variable& x, Pixels factor);  // every pixel, so many times
+// The sum of each block of so many pixels: the adjoint of upsample_nearest. Height and width are
+// multiples of the block's.
+Variable block_sum(const Variable& x, Pixels block);
+// Shi et al. 2016, eq. 4: [batch, h, w, channels · rows · columns] → [batch, h · rows, w · columns,
+// channels]; a channel's pixels lie together, row by row. And back.
+Variable pixel_shuffle(const Variable& x, Pixels factor);
+Variable pixel_unshuffle(const Variable& x, Pixels factor);
+
 // Views and copies.
 Variable reshape(const Variable& x, const Shape& shape);  // copies where x is not contiguous
 Variable transpose(const Variable& x, int a = -2, int b = -1);

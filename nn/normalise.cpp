@@ -41,4 +41,14 @@ void BatchNorm::stage(const kernels::Moments& of_batch, std::int64_t count) {
       average(running_variance.value(), of_batch.variance, 1 - momentum_, momentum_ * n / (n - 1)));
 }
 
+LayerNorm::LayerNorm(std::int64_t channels, const kernels::Normalise& how)
+    : how_(how),
+      scale(add("scale", Parameter({channels}, constant(1)))),
+      shift(add("shift", Parameter({channels}, zeros()))) {}
+
+InstanceNorm::InstanceNorm(std::int64_t channels, const kernels::Normalise& how)
+    : how_(how),
+      scale(add("scale", Parameter({channels}, constant(1)))),
+      shift(add("shift", Parameter({channels}, zeros()))) {}
+
 }  // namespace likely

@@ -30,4 +30,30 @@ class BatchNorm : public Module {
   Buffer running_mean, running_variance;
 };
 
+// Ba, Kiros & Hinton 2016: each row of the last axis by its own mean and variance.
+class LayerNorm : public Module {
+ public:
+  explicit LayerNorm(std::int64_t channels, const kernels::Normalise& how = {});
+  Variable operator()(const Variable& x) const { return layer_norm(x, scale, shift, how_); }
+
+ private:
+  kernels::Normalise how_;
+
+ public:
+  Parameter scale, shift;
+};
+
+// Ulyanov et al. 2016: each channel of each image by its own mean and variance.
+class InstanceNorm : public Module {
+ public:
+  explicit InstanceNorm(std::int64_t channels, const kernels::Normalise& how = {});
+  Variable operator()(const Variable& x) const { return instance_norm(x, scale, shift, how_); }
+
+ private:
+  kernels::Normalise how_;
+
+ public:
+  Parameter scale, shift;
+};
+
 }  // namespace likely

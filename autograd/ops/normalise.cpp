@@ -191,4 +191,17 @@ Variable instance_norm(const Variable& x, const Variable& scale, const Variable&
   return record(instance_norm_op, {x, scale, shift}, kernels::moments(x.value(), over), &over, how);
 }
 
+// A row is an image of one channel, whose positions have scales and shifts of their own.
+Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                    const Normalise& how) {
+  require(x.rank() >= 1, "layer_norm: x is a scalar. Give it as [..., channels].");
+  const Shape rows{x.shape().without(-1).numel(), x.size(-1), 1};
+  Variable y = reshape(instance_norm(reshape(x, rows), none, none, {how.epsilon}), x.shape());
+  if (scale.defined())
+    y = y * scale;
+  if (shift.defined())
+    y = y + shift;
+  return activated(y, how);
+}
+
 }  // namespace likely

@@ -90,3 +90,24 @@ TEST_CASE("batch_norm: one value a channel has no variance") {
                        "Train with larger batches.",
                        Error);
 }
+
+TEST_CASE("layer_norm: a row has mean 0 and variance 1 before scale and shift") {
+  LayerNorm norm(4, {0});
+  norm.initialise(1);
+  norm.scale.value().data<float>()[0] = 3;
+  norm.shift.value().data<float>()[0] = 5;
+  const auto y = doubles(norm(Variable(tensor({2, 4}, {1, 3, 1, 3, 10, 10, 14, 14}))).value());
+  const std::vector<double> expected{2, 1, -1, 1, 2, -1, 1, 1};
+  for (std::size_t i = 0; i < y.size(); ++i)
+    CHECK(y[i] == doctest::Approx(expected[i]));
+}
+
+TEST_CASE("instance_norm: each channel of each image by itself, in training and evaluation") {
+  InstanceNorm norm(1, {0, Activation::relu});
+  norm.initialise(1);
+  const Variable x(tensor({2, 2, 2, 1}, {1, 3, 1, 3, 10, 10, 14, 14}));
+  const std::vector<double> expected{0, 1, 0, 1, 0, 0, 1, 1};
+  CHECK(doubles(norm(x).value()) == expected);
+  norm.train(false);
+  CHECK(doubles(norm(x).value()) == expected);
+}

@@ -31,8 +31,9 @@ template <class A, class F>
 void repeat(const Wide& wide, std::int64_t columns, A* to, F what) {
   for (std::int64_t c = 0; c < columns; ++c)
     to[c] = what(c);
-  for (std::int64_t i = columns; i < wide.width; ++i)
-    to[i] = to[i - columns];
+  for (std::int64_t done = columns; done < wide.width; done *= 2)
+    for (std::int64_t i = 0; i < done; ++i)
+      to[done + i] = to[i];
 }
 
 // Adds up what repeated channels have; the result is in the first ones.
