@@ -87,8 +87,12 @@ Figures judge_untrained(const ModelDescription& description, const Loaded& loade
                         const Effort& effort) {
   Trainer untrained(description, loaded.configuration, *loaded.data, loaded.device);
   Random random = random_for(Occasion::evaluation, effort.seed, loaded.device);
-  return judge_samples(*loaded.data, untrained.model(), effort.samples, random, effort.reference(),
-                       effort.done);
+  Figures figures;
+  untrained.with_averages([&] {
+    figures = judge_samples(*loaded.data, untrained.model(), effort.samples, random,
+                            effort.reference(), effort.done);
+  });
+  return figures;
 }
 
 class ModelMain {
