@@ -3,8 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tensor/allocator.h"
 #include "tests/zoo/tiny_model.h"
-#include "zoo/run/file_system.h"
+#include "zoo/run/plan.h"
+#include "zoo/run/training.h"
 
 using namespace likely;
 
@@ -20,21 +22,25 @@ class SilentModel : public TinyModel {
   }
 };
 
+ModelDescription silent_description() {
+  ModelDescription description = tiny_description();
+  description.make = [](const Settings& settings, const DataInfo& data) {
+    return std::make_unique<SilentModel>(settings, data);
+  };
+  return description;
+}
+
 struct Outcome {
   int exit_code;
   std::string out;
 };
 Outcome silent(std::vector<std::string> words) {
-  ModelDescription description = tiny_description();
-  description.make = [](const Settings& settings, const DataInfo& data) {
-    return std::make_unique<SilentModel>(settings, data);
-  };
   words.insert(words.begin(), "tiny");
   std::vector<char*> argv;
   for (std::string& word : words)
     argv.push_back(word.data());
   const Captured out(1), error(2);
-  const int exit_code = run_model(description, static_cast<int>(argv.size()), argv.data());
+  const int exit_code = run_model(silent_description(), static_cast<int>(argv.size()), argv.data());
   return {exit_code, out.text()};
 }
 
@@ -64,4 +70,31 @@ TEST_CASE(
   CHECK(json["modes_covered"].is_null());
   CHECK(read_file(run + "/report.html").find("<h2>300 samples judged</h2>") != std::string::npos);
   CHECK(silent({"evaluate", run}).out.starts_with("tiny on bars-4: 5000 samples, "));
+}
+
+TEST_CASE("judged run: planned to the byte") {
+  for (const char* data : {"shapes", "rings"}) {
+    CAPTURE(data);
+    const TemporaryFolder folder;
+    const ModelDescription description = silent_description();
+    const GivenSettings settings{{"data", {data, "--data"}},
+                                 {"batch", {"5", "--batch"}},
+                                 {"steps", {"4", "--steps"}},
+                                 {"eval-every", {"2", "--eval-every"}},
+                                 {"eval-count", {"300", "--eval-count"}}};
+    const Configuration configuration = resolve(description, {}, settings);
+    Allocator& cpu = allocator_of(Device::cpu);
+    REQUIRE(cpu.counters().in_use == 0);
+    HastyFileSystem files;
+    {
+      const Captured results(1);
+      const RunDirectory run = RunDirectory::create(folder / "run", configuration);
+      REQUIRE(train(description, configuration, run, Beginning::fresh,
+                    {Verbosity::quiet, Output::text, &files}) == 0);
+    }
+    const Allocator::Counters counters = cpu.counters();
+    const Plan planned = plan(description, configuration);
+    CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
+    CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
+  }
 }

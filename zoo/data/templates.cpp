@@ -13,6 +13,8 @@
 namespace likely {
 namespace {
 
+using Grey = TemplateMixture::Grey;
+
 // Every CPU that runs this library has the instruction; without the attribute each count is a call.
 [[gnu::target("popcnt")]] void hamming_distances(const std::uint64_t* image,
                                                  const std::uint64_t* templates, std::int64_t count,
@@ -26,14 +28,14 @@ namespace {
 }
 
 template <class T>
-void pack(const T* pixels, std::int64_t count, std::uint64_t* words) {
+void pack(const T* pixels, std::int64_t count, Grey grey, std::uint64_t* words) {
   for (std::int64_t i = 0; i < count; ++i) {
     require(
-        pixels[i] == T{0} || pixels[i] == T{1},
+        grey == Grey::halved || pixels[i] == T{0} || pixels[i] == T{1},
         "templates: pixel {} of an image is {}: only images of 0 and 1 have a probability here. "
         "Sample the pixels, or compare with a half.",
         i, pixels[i]);
-    words[i / 64] |= static_cast<std::uint64_t>(pixels[i] == T{1}) << (i % 64);
+    words[i / 64] |= static_cast<std::uint64_t>(pixels[i] >= 0.5f) << (i % 64);
   }
 }
 
@@ -51,7 +53,7 @@ TemplateMixture::TemplateMixture(const Shape& image, std::vector<std::uint8_t> p
       pixels_.size(), count, image, flip);
   packed_.assign(count * words_, 0);
   for (std::int64_t t = 0; t < count; ++t) {
-    pack(&pixels_[t * size], size, &packed_[t * words_]);
+    pack(&pixels_[t * size], size, Grey::refused, &packed_[t * words_]);
     outcomes_.insert(outcomes_.end(), multiplicity[t], static_cast<std::int32_t>(t));
   }
   sorted_.resize(count);
@@ -77,7 +79,7 @@ double TemplateMixture::entropy() const {
 }
 
 template <class F>
-void TemplateMixture::for_each_image(const Tensor& images, const F& f) const {
+void TemplateMixture::for_each_image(const Tensor& images, Grey grey, const F& f) const {
   const std::int64_t size = image_.numel(), n = images.numel() / size;
   const bool bytes = images.dtype() == DType::u8;
   require(
@@ -90,17 +92,17 @@ void TemplateMixture::for_each_image(const Tensor& images, const F& f) const {
     for (std::int64_t i = begin; i < end; ++i) {
       std::fill(bits.begin(), bits.end(), 0);
       if (bytes)
-        pack(here.data<std::uint8_t>() + i * size, size, bits.data());
+        pack(here.data<std::uint8_t>() + i * size, size, grey, bits.data());
       else
-        pack(here.data<float>() + i * size, size, bits.data());
+        pack(here.data<float>() + i * size, size, grey, bits.data());
       f(i, bits.data());
     }
   });
 }
 
 template <class F>
-void TemplateMixture::for_each_distances(const Tensor& images, const F& f) const {
-  for_each_image(images, [&](std::int64_t i, const std::uint64_t* bits) {
+void TemplateMixture::for_each_distances(const Tensor& images, Grey grey, const F& f) const {
+  for_each_image(images, grey, [&](std::int64_t i, const std::uint64_t* bits) {
     std::vector<std::uint16_t> distances(count());
     hamming_distances(bits, packed_.data(), count(), words_, distances.data());
     f(i, distances.data());
@@ -120,13 +122,14 @@ double TemplateMixture::exact_log_prob(const std::uint64_t* image) const {
 std::vector<double> TemplateMixture::log_prob(const Tensor& images) const {
   std::vector<double> nats(images.numel() / image_.numel());
   if (flip_ == 0) {
-    for_each_image(
-        images, [&](std::int64_t i, const std::uint64_t* bits) { nats[i] = exact_log_prob(bits); });
+    for_each_image(images, Grey::refused, [&](std::int64_t i, const std::uint64_t* bits) {
+      nats[i] = exact_log_prob(bits);
+    });
     return nats;
   }
   const double none_flips = static_cast<double>(image_.numel()) * std::log1p(-flip_);
   const double odds = std::log(flip_) - std::log1p(-flip_);
-  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  for_each_distances(images, Grey::refused, [&](std::int64_t i, const std::uint16_t* distances) {
     const int least = *std::min_element(distances, distances + count());
     double sum = 0;
     for (std::int64_t t = 0; t < count(); ++t)
@@ -139,7 +142,7 @@ std::vector<double> TemplateMixture::log_prob(const Tensor& images) const {
 Tensor TemplateMixture::posterior(const Tensor& images) const {
   Tensor result = Tensor::empty({images.numel() / image_.numel(), count()}, DType::f64);
   double* const rows = result.data<double>();
-  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  for_each_distances(images, Grey::refused, [&](std::int64_t i, const std::uint16_t* distances) {
     double* const row = rows + i * count();
     const int least = *std::min_element(distances, distances + count());
     for (std::int64_t t = 0; t < count(); ++t)
@@ -154,7 +157,7 @@ Tensor TemplateMixture::posterior(const Tensor& images) const {
 TemplateMixture::Nearest TemplateMixture::nearest(const Tensor& images) const {
   const std::int64_t n = images.numel() / image_.numel();
   Nearest result{std::vector<std::int32_t>(n), std::vector<std::int32_t>(n)};
-  for_each_distances(images, [&](std::int64_t i, const std::uint16_t* distances) {
+  for_each_distances(images, Grey::halved, [&](std::int64_t i, const std::uint16_t* distances) {
     const auto* least = std::min_element(distances, distances + count());
     result.index[i] = static_cast<std::int32_t>(least - distances);
     result.distance[i] = *least;

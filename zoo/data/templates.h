@@ -34,20 +34,23 @@ class TemplateMixture {
   struct Nearest {
     std::vector<std::int32_t> index, distance;  // the first template at the least Hamming distance
   };
-  Nearest nearest(const Tensor& images) const;
+  Nearest nearest(const Tensor& images) const;  // grey ones too: white from one half on
 
   // A template by one random word: equally likely outcomes, each the number of a template.
   std::int64_t choose(std::uint32_t word) const {
     return outcomes_[static_cast<std::uint64_t>(word) * outcomes_.size() >> 32];
   }
 
+  // What becomes of values that are neither 0 nor 1: Error, or white from one half on.
+  enum class Grey { refused, halved };
+
  private:
   // Calls f(i, words) with the bits of each image.
   template <class F>
-  void for_each_image(const Tensor& images, const F& f) const;
+  void for_each_image(const Tensor& images, Grey grey, const F& f) const;
   // Calls f(i, distances) with the Hamming distances of each image to all templates.
   template <class F>
-  void for_each_distances(const Tensor& images, const F& f) const;
+  void for_each_distances(const Tensor& images, Grey grey, const F& f) const;
   double exact_log_prob(const std::uint64_t* image) const;  // where flip is 0
 
   Shape image_;

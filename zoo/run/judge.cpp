@@ -78,7 +78,7 @@ class TemplateJudge final : public Judge {
   }
 
   void add(const Tensor& samples) override {
-    const auto nearest = templates_.nearest(binary(samples));
+    const auto nearest = templates_.nearest(samples);
     for (std::size_t i = 0; i < nearest.index.size(); ++i) {
       near_.counted[nearest.index[i]] += nearest.distance[i] <= most_;
       flips_ += nearest.distance[i];
@@ -95,13 +95,6 @@ class TemplateJudge final : public Judge {
   }
 
  private:
-  static Tensor binary(const Tensor& samples) {
-    std::vector<float> values = samples.to_vector<float>();
-    for (float& value : values)
-      value = value >= 0.5f;
-    return Tensor::of(samples.shape(), values);
-  }
-
   const TemplateMixture& templates_;
   std::int32_t most_;  // flips of a sample that counts
   double flips_ = 0;
