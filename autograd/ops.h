@@ -5,6 +5,7 @@
 #include "kernels/convolution.h"
 #include "kernels/matmul.h"
 #include "kernels/normalise.h"
+#include "kernels/pool.h"
 #include "kernels/reduce.h"
 
 namespace likely {
@@ -107,6 +108,9 @@ Variable layer_norm(const Variable& x, const Variable& scale, const Variable& sh
                     const kernels::Normalise& how = {});
 
 // Changes of an image's size, NHWC: x [batch, height, width, channels].
+using kernels::PoolOptions;
+Variable max_pool(const Variable& x, const PoolOptions& options);      // the first, where several
+Variable average_pool(const Variable& x, const PoolOptions& options);  // padding counts as zeros
 using kernels::Padding;
 Variable pad(const Variable& x, const Padding& by, double value = 0);
 Variable upsample_nearest(const Variable& x, Pixels factor);  // every pixel, so many times

@@ -79,5 +79,6 @@ void watch_value(const char* op, int output, Tensor& value);
 void watch_gradient(const char* op, int input, Tensor& gradient);
 // Ops with a kink tell where their input lies: positive elements are on one side.
 void watch_kink(const Tensor& x);
+bool watched();  // by anyone: else what only a Watch would read need not be made
 
 }  // namespace likely

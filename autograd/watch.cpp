@@ -52,6 +52,8 @@ void watch_kink(const Tensor& x) {
   Watch::each(innermost, [&](Watch& watch) { watch.kink(x); });
 }
 
+bool watched() { return innermost != nullptr; }
+
 void FiniteCheck::value(const char* op, int output, Tensor& value) {
   require_finite(op, "output", output, value);
 }
