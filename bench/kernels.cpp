@@ -23,9 +23,11 @@
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/matmul.h"
+#include "kernels/normalise.h"
 #include "kernels/optimiser.h"
 #include "kernels/parallel.h"
 #include "kernels/pointwise.h"
+#include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/softmax.h"
 
@@ -280,6 +282,21 @@ void passes(Bench& bench) {
     bench.memory(fmt::format("softmax of [{}, {}] f32", rows, columns), 8.0 * rows * columns,
                  [&] { softmax(x, 1); });
   }
+  for (const Shape& shape : {Shape{64, 64, 64, 64}, Shape{64, 8, 8, 512}}) {
+    const Tensor x = full(shape, 0.5), y = full(shape, 0.25), g = full(shape, 2);
+    const Tensor scale = full({shape[-1]}, 1);
+    const Normalise how{1e-5, Activation::relu};
+    const Moments by = moments(x, Over::batch);
+    const double bytes = static_cast<double>(x.bytes());
+    bench.memory(fmt::format("batch norm, relu {}", shape), 3 * bytes,
+                 [&] { normalise(x, moments(x, Over::batch), scale, scale, how); });
+    bench.memory(fmt::format("and gradients {}", shape), 7 * bytes, [&] {
+      normalise_data(g, x, y, by, scale, normalise_sums(g, x, y, by, how), how);
+    });
+  }
+  const Tensor image = full({64, 32, 32, 64}, 0.5);
+  bench.memory(fmt::format("max pooling by 2 of {}", image.shape()),
+               1.5 * static_cast<double>(image.bytes()), [&] { max_pool(image, {}); });
   for (const std::int64_t count : {820000, 16 << 20}) {
     const auto flat = [&](double value) { return full({count}, value); };
     const FlatState state{flat(0.1), flat(0.01), flat(0), flat(0), full({1}, 0, DType::i64),
