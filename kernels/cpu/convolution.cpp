@@ -1,15 +1,11 @@
 // Convolutions on the CPU: as products over pixels, shared among threads; other types plainly.
-//
-// A data gradient falls into phases: the pixels whose places leave one remainder by the stride see
-// the same taps, and are a convolution of stride 1 with those.
-#include "kernels/convolution.h"
+#include "kernels/cpu/isa/convolution.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "kernels/convolution_parts.h"
 #include "kernels/cpu/convolution_plain.h"
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/isa/convolution.h"
 #include "kernels/parallel.h"
 
 namespace likely::kernels {
@@ -23,66 +19,8 @@ const ConvolutionTable& table() {
 
 std::int64_t pieces(std::int64_t n, std::int64_t piece) { return (n + piece - 1) / piece; }
 
-// ---- What is gathered
-
-struct Line {  // one axis of a problem
-  std::int64_t image, output, kernel, stride, dilation, padding;
-};
-Line rows_of(const ConvolutionProblem& p) {
-  return {p.image.rows, p.output.rows, p.kernel.rows, p.stride.rows, p.dilation.rows, p.top};
-}
-Line columns_of(const ConvolutionProblem& p) {
-  return {p.image.columns,  p.output.columns,   p.kernel.columns,
-          p.stride.columns, p.dilation.columns, p.left};
-}
-
-// Outputs that see the image.
-GatherAxis outputs_along(const Line& l) {
-  return {l.output, 0, 1, l.stride, -l.padding, l.kernel, l.dilation, 0, 1};
-}
-
-// The image's pixels `phase`, phase + stride, …, that see the outputs, in ascending order.
-GatherAxis phase_along(const Line& l, std::int64_t phase) {
-  const auto reaches = [&](std::int64_t tap) {
-    return (phase + l.padding - tap * l.dilation) % l.stride == 0;
-  };
-  const std::int64_t period = l.stride / std::gcd(l.stride, l.dilation);
-  GatherAxis axis{pieces(l.image - phase, l.stride), phase, l.stride, 1, 0, 0,
-                  period * l.dilation / l.stride,    0,     -period};
-  for (std::int64_t tap = 0; tap < l.kernel; ++tap)
-    if (reaches(tap)) {
-      axis.taps += 1;
-      axis.kernel = tap;
-      axis.offset = (phase + l.padding - tap * l.dilation) / l.stride;
-    }
-  return axis;
-}
-
-std::vector<GatherAxis> axes_along(const Line& l, Direction direction) {
-  if (direction != Direction::data)
-    return {outputs_along(l)};
-  std::vector<GatherAxis> phases;
-  for (std::int64_t phase = 0; phase < std::min(l.stride, l.image); ++phase)
-    phases.push_back(phase_along(l, phase));
-  return phases;
-}
-
 const float* offset(const void* base, std::int64_t floats) {
   return base ? static_cast<const float*>(base) + floats : nullptr;
-}
-
-Gather gather_of(const ConvolutionProblem& p, std::int64_t group, const GatherAxis& rows,
-                 const GatherAxis& columns) {
-  const bool data = p.direction == Direction::data;
-  const Pixels size = data ? p.output : p.image;
-  const std::int64_t pitch = data ? p.out : p.in, channels = pitch / p.groups;
-  return {offset(data ? p.y : p.x, group * channels),
-          size.rows,
-          size.columns,
-          pitch,
-          channels,
-          rows,
-          columns};
 }
 
 // ---- Forward and data gradient
@@ -126,18 +64,16 @@ Parts parts_of(const ConvolutionProblem& p) {
   const std::int64_t pitch = data ? p.in : p.out, columns = pitch / p.groups;
   const Pixels size = data ? p.image : p.output;
   Parts parts{{}, {}, columns, 0};
-  for (const GatherAxis& rows : axes_along(rows_of(p), p.direction))
-    for (const GatherAxis& across : axes_along(columns_of(p), p.direction))
-      for (std::int64_t group = 0; group < p.groups; ++group) {
-        const Gather gather = gather_of(p, group, rows, across);
-        parts.products.push_back({gather, p.batch, order_of(gather, p.batch, columns), nullptr,
-                                  const_cast<float*>(offset(data ? p.x : p.y, group * columns)),
-                                  size.rows, size.columns, pitch, p.add,
-                                  offset(p.bias, group * columns), p.activation, p.slope});
-        parts.groups.push_back(group);
-        parts.packed +=
-            gather.length() * pieces(columns, table().panel_columns) * table().panel_columns;
-      }
+  for (std::int64_t group = 0; group < p.groups; ++group)
+    for (const Gather& gather : gathers_of(p, group)) {
+      parts.products.push_back({gather, p.batch, order_of(gather, p.batch, columns), nullptr,
+                                const_cast<float*>(offset(data ? p.x : p.y, group * columns)),
+                                size.rows, size.columns, pitch, p.add,
+                                offset(p.bias, group * columns), p.activation, p.slope});
+      parts.groups.push_back(group);
+      parts.packed +=
+          gather.length() * pieces(columns, table().panel_columns) * table().panel_columns;
+    }
   return parts;
 }
 
@@ -221,24 +157,8 @@ void pixels(const ConvolutionProblem& problem, float* workspace) {
 
 // ---- Weight gradient
 
-// The pixels are summed in shares that depend on the shape alone, small enough for several threads
-// and long sums, few enough for their results to be added quickly.
-std::int64_t shares_of(const ConvolutionProblem& p) {
-  constexpr std::int64_t pixels_worth_a_share = 2048, floats_at_most = 1 << 20;
-  const std::int64_t pixels = p.batch * p.output.rows * p.output.columns;
-  const std::int64_t weights =
-      std::max<std::int64_t>(1, p.out * p.kernel.rows * p.kernel.columns * p.in / p.groups);
-  return std::clamp<std::int64_t>(std::min(pixels / pixels_worth_a_share, floats_at_most / weights),
-                                  1, 16);
-}
-
-std::int64_t weight_count(const ConvolutionProblem& p) {
-  return p.out * p.kernel.rows * p.kernel.columns * (p.in / p.groups);
-}
-
 void weights(const ConvolutionProblem& p, float* workspace) {
   const std::int64_t shares = shares_of(p), count = weight_count(p), out = p.out / p.groups;
-  const GatherAxis rows = outputs_along(rows_of(p)), columns = outputs_along(columns_of(p));
   const std::int64_t pixels = p.batch * p.output.rows * p.output.columns;
   const std::int64_t length = count / p.out, wide = table().panel_columns;
   const std::int64_t share = pieces(pixels, shares), panels = pieces(length, wide);
@@ -249,7 +169,7 @@ void weights(const ConvolutionProblem& p, float* workspace) {
     const std::int64_t j = job % across * cut, group = job / across % p.groups;
     const std::int64_t which = job / across / p.groups, begin = std::min(pixels, which * share);
     float* const result = which == 0 ? static_cast<float*>(p.w) : workspace + (which - 1) * count;
-    table().weights({offset(p.y, group * out), p.out, out, gather_of(p, group, rows, columns),
+    table().weights({offset(p.y, group * out), p.out, out, gathers_of(p, group)[0],
                      result + group * out * length, which == 0 && p.add},
                     {begin, std::min(share, pixels - begin)}, {0, out},
                     {j, std::min(cut, length - j)},

@@ -5,28 +5,9 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/convolution_gather.h"
 
 namespace likely::kernels {
-
-// One axis. The pixels first, first + step, … of one image, `count` of them, see the other one: the
-// a-th by tap t its pixel a * stride + offset + t * apart, through the kernel's row or column
-// kernel + t * kernel_step.
-struct GatherAxis {
-  std::int64_t count, first, step;
-  std::int64_t stride, offset, taps, apart;
-  std::int64_t kernel, kernel_step;
-};
-
-// A matrix: a row for every pixel, which holds the channels that it sees through its taps, row
-// after row of them, and zeros for what lies outside.
-struct Gather {
-  const float* source;                          // [batch, height, width, pitch], from a channel on
-  std::int64_t height, width, pitch, channels;  // channels: so many from there
-  GatherAxis rows, columns;
-
-  std::int64_t length() const { return rows.taps * columns.taps * channels; }
-  std::int64_t pixels_of(std::int64_t batch) const { return batch * rows.count * columns.count; }
-};
 
 // In which order results are computed: image by image; the same pixel of all images and then the
 // next, where all leave out the same taps; or, for few channels, line by line with pixels as lanes.

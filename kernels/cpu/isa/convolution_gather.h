@@ -38,7 +38,8 @@ class Walk {
     const bool inside = row >= 0 && row + (of_.rows.taps - 1) * of_.rows.apart < of_.height &&
                         column >= 0 &&
                         column + (of_.columns.taps - 1) * of_.columns.apart < of_.width;
-    return {of_.source + image_ * of_.height * of_.width * of_.pitch, row, column, inside};
+    return {static_cast<const float*>(of_.source) + image_ * of_.height * of_.width * of_.pitch,
+            row, column, inside};
   }
 
   void next_line() {

@@ -33,7 +33,7 @@ class Lines {
     const std::int64_t slot = remainder(row, count(of_)), name = image * of_.height + row;
     float* const to = space_ + slot * of_.channels * width(of_);
     if (held_[slot] != name)
-      transpose(of_.source + name * of_.width * of_.pitch, to);
+      transpose(static_cast<const float*>(of_.source) + name * of_.width * of_.pitch, to);
     held_[slot] = name;
     return to;
   }
