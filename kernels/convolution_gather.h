@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "tensor/host_device.h"
+
 namespace likely::kernels {
 
 // One axis. The pixels first, first + step, … of one image, `count` of them, see the other one: the
@@ -21,8 +23,10 @@ struct Gather {
   std::int64_t height, width, pitch, channels;  // channels: so many from there
   GatherAxis rows, columns;
 
-  std::int64_t length() const { return rows.taps * columns.taps * channels; }
-  std::int64_t pixels_of(std::int64_t batch) const { return batch * rows.count * columns.count; }
+  LIKELY_HD std::int64_t length() const { return rows.taps * columns.taps * channels; }
+  LIKELY_HD std::int64_t pixels_of(std::int64_t batch) const {
+    return batch * rows.count * columns.count;
+  }
 };
 
 }  // namespace likely::kernels

@@ -1,10 +1,11 @@
-// Convolutions on a GPU: the plain kernel, a thread an output, for every type.
+// Convolutions on a GPU: the plain kernel, a thread an output, for every type; and the rules by
+// which tiled products serve.
 #include <algorithm>
 
 #include "kernels/convolution_geometry.h"
-#include "kernels/cuda/epilogue.h"
-#include "kernels/cuda/launch.h"
-#include "kernels/matmul.h"
+#include "kernels/convolution_parts.h"
+#include "kernels/cuda/convolution_proofs.h"
+#include "kernels/cuda/convolution_tiles.h"
 
 namespace likely::kernels::cuda {
 namespace {
@@ -109,43 +110,9 @@ __global__ void __launch_bounds__(plain_threads) plain(ConvolutionProblem p, std
   }
 }
 
-// ---- Variants and their proofs
-
-// The products of a proof while it lives.
-class Chosen {
- public:
-  explicit Chosen(Products products) { choose_products(products); }
-  ~Chosen() { choose_products(before_); }
-  Chosen(const Chosen&) = delete;
-
- private:
-  const Products before_ = chosen_products();
-};
-
-// Strides, dilation, groups, padding on three sides, in all three directions, added to what is
-// there.
-Proof odd_sizes(DType dtype, Products products) {
-  return {"stride, dilation and groups", products == Products::tf32 ? 3 * 0x1p-11 : bar_of(dtype),
-          [=](Inputs& in) -> Tensors {
-            const Chosen chosen(products);
-            const ConvolutionOptions options{
-                .stride = {2, 1}, .padding = {1, 0, 2, 1}, .dilation = {1, 2}, .groups = 2};
-            const Tensor x = in.uniform({2, 5, 6, 4}, -0.5, 0.5);
-            const Tensor w = in.uniform({6, 2, 3, 2}, -0.5, 0.5);
-            const Epilogue tanh{in.normal({6}), Activation::tanh};
-            const Epilogue relu{in.normal({4}), Activation::leaky_relu};
-            const Tensor y = convolution(x, w, options, tanh);
-            const Tensor sum = in.normal({6, 2, 3, 2});
-            convolution_weight(x, y, {2, 3}, options, {sum, true});
-            return {y, transposed_convolution(y, w, options, {5, 6}, relu), sum};
-          }};
-}
-
 template <class T>
-const Variant plain_kernel{"convolution", "plain", dtype_of<T>,
-                           odd_sizes(dtype_of<T>, Products::f32)};
-const Variant plain_tf32{"convolution", "plain tf32", DType::f32,
-                         odd_sizes(DType::f32, Products::tf32)};
+const Variant plain_kernel = plain_convolution("plain", dtype_of<T>, Products::f32);
+const Variant plain_tf32 = plain_convolution("plain tf32", DType::f32, Products::tf32);
 
 template <class T, bool tf32 = false>
 void launch_plain(const Variant& variant, const ConvolutionProblem& p) {
@@ -172,9 +139,178 @@ void fill_plain(const ConvolutionProblem& problem, void*) {
     launch_plain<bf16>(plain_kernel<bf16>, problem);
 }
 
+// ---- What the tiled kernels need beside themselves
+
+// The weights of one phase of a data gradient, as a product's right operand: [in, terms].
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    phase_weights(ConvolutionProblem p, Gather gather, T* to) {
+  const ConvolutionGeometry<T> of{p};
+  const auto length = static_cast<unsigned>(gather.length());
+  const auto out = static_cast<unsigned>(p.out), taps = static_cast<unsigned>(gather.columns.taps);
+  const unsigned count = length * static_cast<unsigned>(p.in), step = gridDim.x * blockDim.x;
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+    const unsigned term = i % length, tap = term / out;
+    const std::int64_t r = gather.rows.kernel + tap / taps * gather.rows.kernel_step;
+    const std::int64_t c = gather.columns.kernel + tap % taps * gather.columns.kernel_step;
+    to[i] = of.weight_at(term % out, r, c)[i / length];
+  }
+}
+
+// w (+)= the shares' sums, one after the other.
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    add_shares(T* w, const float* sums, unsigned count, int shares, bool add) {
+  const unsigned step = gridDim.x * blockDim.x;
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+    float total = sums[i];
+    for (int share = 1; share < shares; ++share)
+      total = total + sums[share * static_cast<std::size_t>(count) + i];
+    w[i] = T(add ? static_cast<float>(w[i]) + total : total);
+  }
+}
+
+template <class T>
+const Variant phases_kernel = phases_variant("phase weights", dtype_of<T>);
+template <class T>
+const Variant shares_kernel = shares_variant("add shares", dtype_of<T>);
+
+Grid grid_for(std::int64_t count) {
+  return {
+      dim3(static_cast<unsigned>(std::min<std::int64_t>(quotient_up(count, block_threads), 4096))),
+      block_threads};
+}
+
+// ---- The static rules
+
+std::int64_t pixels_of(const ConvolutionProblem& p) {
+  return p.batch * (p.direction == Direction::data ? p.image.rows * p.image.columns
+                                                   : p.output.rows * p.output.columns);
+}
+
+// Whether the tiles' indices, of 32 bits, and their bits of taps suffice.
+bool indices_fit(const ConvolutionProblem& p) {
+  constexpr std::int64_t most = 1 << 30;
+  const std::int64_t x = p.batch * p.image.rows * p.image.columns * p.in;
+  const std::int64_t y = p.batch * p.output.rows * p.output.columns * p.out;
+  return std::max({x, y, weight_count(p)}) <= most &&
+         std::max(p.kernel.rows, p.kernel.columns) <= most_taps;
+}
+
+bool tiled(const ConvolutionProblem& p) {
+  if (p.groups > 1 || p.dtype == DType::f64 || !indices_fit(p))
+    return false;
+  const std::int64_t taps = p.kernel.rows * p.kernel.columns;
+  const bool data = p.direction == Direction::data, weight = p.direction == Direction::weight;
+  const std::int64_t m = weight ? p.out : pixels_of(p);
+  const std::int64_t n = weight ? taps * p.in : data ? p.in : p.out;
+  const std::int64_t k = weight ? pixels_of(p) : taps * (data ? p.out : p.in);
+  // Not where a tile would hold little else than zeros; in f32 either kernel gives the same bits.
+  return p.dtype == DType::f32 && !p.tf32 ? m * n >= 1024 && k >= 4 : n >= 8 && k >= 16;
+}
+
+Tiling tiling_for(const ConvolutionProblem& p, const MatmulProblem& product) {
+  const std::int64_t size = 16 / static_cast<std::int64_t>(size_of(p.dtype));
+  const bool in = p.in % size == 0 && aligned16(p.x), out = p.out % size == 0 && aligned16(p.y);
+  return {tile_for(product, {128, 64}), p.direction == Direction::forward ? in && aligned16(p.w)
+                                        : p.direction == Direction::data  ? out
+                                                                          : in && out};
+}
+
+// ---- The tiled kernels
+
+template <class Product>
+void run(const ConvolutionProblem& p, const Product& product) {
+  const Tiling tiling = tiling_for(p, product);
+  p.tf32                  ? convolution_tf32(product, tiling)
+  : p.dtype == DType::f32 ? convolution_f32(product, tiling)
+                          : convolution_bf16(product, tiling);
+}
+
+PixelsProblem pixels_problem(const ConvolutionProblem& p, const Gather& gather) {
+  const bool data = p.direction == Direction::data;
+  PixelsProblem product{};
+  product.batch = 1;
+  product.m = gather.pixels_of(p.batch);
+  product.n = data ? p.in : p.out;
+  product.k = gather.length();
+  product.dtype = p.dtype;
+  product.b = p.w;
+  product.b_row = 1;
+  product.b_column = gather.length();
+  product.c = data ? p.x : p.y;
+  product.c_row = product.n;
+  product.add = p.add;
+  product.biased = p.biased;
+  product.bias = p.bias;
+  product.activation = p.activation;
+  product.slope = p.slope;
+  product.gather = gather;
+  product.height = data ? p.image.rows : p.output.rows;
+  product.width = data ? p.image.columns : p.output.columns;
+  return product;
+}
+
+template <class T>
+void fill_data(const ConvolutionProblem& p, T* weights) {
+  for (const Gather& gather : gathers_of(p, 0)) {
+    const std::int64_t count = p.in * gather.length();
+    if (count > 0)
+      launch(phases_kernel<T>, phase_weights<T>, grid_for(count), p, gather, weights);
+    PixelsProblem product = pixels_problem(p, gather);
+    product.b = weights;
+    run(p, product);
+    weights += count;
+  }
+}
+
+template <class T>
+void fill_weights(const ConvolutionProblem& p, float* sums) {
+  WeightsProblem product{};
+  product.batch = shares_of(p);
+  product.m = p.out;
+  product.n = weight_count(p) / p.out;
+  product.dtype = p.dtype;
+  product.a = p.y;
+  product.a_row = 1;
+  product.a_column = p.out;
+  product.c = sums;
+  product.c_batch = weight_count(p);
+  product.c_row = product.n;
+  product.gather = gathers_of(p, 0)[0];
+  product.pixels = pixels_of(p);
+  product.share = quotient_up(product.pixels, product.batch);
+  run(p, product);
+  launch(shares_kernel<T>, add_shares<T>, grid_for(weight_count(p)), static_cast<T*>(p.w), sums,
+         static_cast<unsigned>(weight_count(p)), static_cast<int>(product.batch), p.add);
+}
+
+void fill(const ConvolutionProblem& p, void* workspace) {
+  if (!tiled(p))
+    fill_plain(p, workspace);
+  else if (p.direction == Direction::forward)
+    run(p, pixels_problem(p, gathers_of(p, 0)[0]));
+  else if (p.direction == Direction::data)
+    p.dtype == DType::f32 ? fill_data(p, static_cast<float*>(workspace))
+                          : fill_data(p, static_cast<bf16*>(workspace));
+  else
+    p.dtype == DType::f32 ? fill_weights<float>(p, static_cast<float*>(workspace))
+                          : fill_weights<bf16>(p, static_cast<float*>(workspace));
+}
+
+std::size_t workspace(const ConvolutionProblem& p, int) {
+  if (!tiled(p) || p.direction == Direction::forward)
+    return 0;
+  return static_cast<std::size_t>(weight_count(p)) *
+         (p.direction == Direction::data ? size_of(p.dtype)
+                                         : static_cast<std::size_t>(shares_of(p)) * sizeof(float));
+}
+
 bool serves(const ConvolutionProblem&) { return true; }
 std::size_t no_workspace(const ConvolutionProblem&, int) { return 0; }
 
+const Registered registered(convolution_family(), Device::cuda, Source::own,
+                            ConvolutionBackend{"convolution own", serves, workspace, fill});
 const Registered registered_plain(convolution_family(), Device::cuda, Source::own,
                                   ConvolutionBackend{"convolution plain", serves, no_workspace,
                                                      fill_plain});

@@ -85,14 +85,12 @@ LIKELY_DEVICE auto reader(const Operand<typename W::T>& operand, float padding) 
 // Calls multiply(stage, how many of its k there are) for one stage after the other, while those
 // behind it are on their way. Single elements beyond k are -0 in a and 0 in b: their product
 // changes no sum, not even -0.
-template <class W, class F>
-LIKELY_DEVICE void for_stages(typename W::Memory& memory, const Operand<typename W::T>& left,
-                              const Operand<typename W::T>& right, std::int64_t k, F multiply) {
+template <class W, class Left, class Right, class F>
+LIKELY_DEVICE void for_stages(typename W::Memory& memory, Left a, Right b, std::int64_t k,
+                              F multiply) {
   constexpr int ahead = W::stages - 1, depth = tile_k<typename W::T>;
   const int steps = static_cast<int>(quotient_up(k, depth));
   const int last = static_cast<int>(k - static_cast<std::int64_t>(steps - 1) * depth);
-  auto a = reader<W, W::a>(left, -0.0f);
-  auto b = reader<W, W::b>(right, 0.0f);
   const auto k_of = [&](int steps_left) { return steps_left == 1 ? last : depth; };
   const auto fetch = [&](int stage, int steps_left) {
     if (steps_left > 0) {
@@ -115,22 +113,34 @@ LIKELY_DEVICE void for_stages(typename W::Memory& memory, const Operand<typename
   __syncthreads();  // the stages have been read, and no copies are under way
 }
 
-template <class T>
-LIKELY_DEVICE Operand<T> left_operand(const MatmulProblem& p, std::int64_t row, int tile) {
+// What a block reads of a product's operands, from a row or column on. Other problems have readers
+// of their own.
+template <class W>
+LIKELY_DEVICE auto left_reader(const MatmulProblem& p, std::int64_t row) {
+  using T = typename W::T;
   const T* from = static_cast<const T*>(p.a) + blockIdx.z * p.a_batch + row * p.a_row;
-  return {from, p.a_row, p.a_column, p.m - row < tile ? static_cast<int>(p.m - row) : tile};
+  const int rows = p.m - row < W::tile ? static_cast<int>(p.m - row) : W::tile;
+  return reader<W, W::a>(Operand<T>{from, p.a_row, p.a_column, rows}, -0.0f);
 }
-template <class T>
-LIKELY_DEVICE Operand<T> right_operand(const MatmulProblem& p, std::int64_t column, int tile) {
+template <class W>
+LIKELY_DEVICE auto right_reader(const MatmulProblem& p, std::int64_t column) {
+  using T = typename W::T;
   const T* from = static_cast<const T*>(p.b) + blockIdx.z * p.b_batch + column * p.b_column;
-  return {from, p.b_column, p.b_row, p.n - column < tile ? static_cast<int>(p.n - column) : tile};
+  const int columns = p.n - column < W::tile ? static_cast<int>(p.n - column) : W::tile;
+  return reader<W, W::b>(Operand<T>{from, p.b_column, p.b_row, columns}, 0.0f);
 }
+LIKELY_DEVICE std::int64_t terms_of(const MatmulProblem& p) { return p.k; }
 
 // ---- What happens to finished sums
 
 template <class T>
 LIKELY_DEVICE T* result_of(const MatmulProblem& p) {
   return static_cast<T*>(p.c) + blockIdx.z * p.c_batch;
+}
+
+template <class T>
+LIKELY_DEVICE T* row_of(const MatmulProblem& p, std::int64_t row) {
+  return result_of<T>(p) + row * p.c_row;
 }
 
 // Where a slab keeps a column's sums: a pack of bf16 takes two packs of them, which eight threads
@@ -141,23 +151,24 @@ LIKELY_DEVICE int sums_column(int column) {
 }
 
 // c = activation(sums + bias), or of (sums + c + bias) where `add`. By packs where c is aligned.
-template <class T, bool add, int threads, int rows, int width>
-LIKELY_DEVICE void finish(const MatmulProblem& p, const float (&sums)[rows][width],
+// T is the operands' type; the result may have another.
+template <class T, class Result, bool add, int threads, class Problem, int rows, int width>
+LIKELY_DEVICE void finish(const Problem& p, const float (&sums)[rows][width],
                           std::int64_t first_row, std::int64_t first_column) {
-  constexpr int size = Pack<T>::size, packs = (width - 8) / size;
-  const bool aligned = aligned16(result_of<T>(p)) && p.c_row % size == 0;
+  constexpr int size = Pack<Result>::size, packs = (width - 8) / size;
+  const bool aligned = aligned16(result_of<Result>(p)) && p.c_row % size == 0;
   for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += threads) {
     const std::int64_t row = first_row + i / packs, column = first_column + i % packs * size;
     if (row >= p.m || column >= p.n)
       continue;
-    T* c = result_of<T>(p) + row * p.c_row + column;
-    const T* bias = static_cast<const T*>(p.bias) + column;
+    Result* c = row_of<Result>(p, row) + column;
+    const Result* bias = static_cast<const Result*>(p.bias) + column;
     Pack<float> sum[size / 4];
     LIKELY_UNROLL
     for (int j = 0; j < size / 4; ++j)
       sum[j] = load16(&sums[i / packs][sums_column<T>(i % packs * size + j * 4)]);
     const bool whole = aligned && column + size <= p.n;
-    Pack<T> result{};
+    Pack<Result> result{};
     LIKELY_UNROLL
     for (int j = 0; j < size; ++j) {
       if (column + j >= p.n)
@@ -167,7 +178,7 @@ LIKELY_DEVICE void finish(const MatmulProblem& p, const float (&sums)[rows][widt
         x = x + static_cast<float>(c[j]);
       if (p.biased)
         x = x + static_cast<float>(bias[j]);
-      result.value[j] = T(activated(p, x));
+      result.value[j] = Result(activated(p, x));
       if (!whole)
         c[j] = result.value[j];
     }
@@ -182,17 +193,16 @@ LIKELY_DEVICE void finish(const MatmulProblem& p, const float (&sums)[rows][widt
 //   multiply(stage, k_left)    adds the products of a stage, of which k_left are there
 //   store(sums, first)         writes those of its outputs that lie in a slab from row `first` on
 
-template <class W, class Sums>
-__global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(MatmulProblem p) {
+template <class W, class Sums, class Problem = MatmulProblem, class Result = typename W::T>
+__global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(Problem p) {
   using T = typename W::T;
   auto& memory = shared<typename W::Memory>();
   const Corner<W::tile> corner(p);
   Sums sums;
   sums.start(p, corner);
   const bool busy = corner.row() + sums.row() < p.m && corner.column() + sums.column() < p.n;
-  for_stages<W>(memory, left_operand<T>(p, corner.row(), W::tile),
-                right_operand<T>(p, corner.column(), W::tile), p.k,
-                [&](const typename W::Stage& stage, int k_left) {
+  for_stages<W>(memory, left_reader<W>(p, corner.row()), right_reader<W>(p, corner.column()),
+                terms_of(p), [&](const typename W::Stage& stage, int k_left) {
                   if (busy)
                     sums.multiply(stage, k_left);
                 });
@@ -202,8 +212,8 @@ __global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(MatmulProb
       __syncthreads();  // the slab before has been read
     sums.store(memory.sums, first);
     __syncthreads();
-    finish<T, !Sums::starts_from_c, W::threads>(p, memory.sums, corner.row() + first,
-                                                corner.column());
+    finish<T, Result, !Sums::starts_from_c, W::threads>(p, memory.sums, corner.row() + first,
+                                                        corner.column());
   }
 }
 

@@ -7,24 +7,6 @@
 namespace likely::kernels::cuda {
 namespace {
 
-// The tile and the products of a proof while it lives.
-class Chosen {
- public:
-  explicit Chosen(const Tiled& tiled) {
-    forced_tile() = tiled.tile;
-    choose_products(tiled.products);
-  }
-  ~Chosen() {
-    forced_tile() = tile_;
-    choose_products(products_);
-  }
-  Chosen(const Chosen&) = delete;
-
- private:
-  const int tile_ = forced_tile();
-  const Products products_ = chosen_products();
-};
-
 struct Sizes {
   std::int64_t m, n, k;
 };

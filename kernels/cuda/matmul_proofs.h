@@ -12,6 +12,24 @@ struct Tiled {
   Products products;
   int tile;  // its side
 };
+// The tile and the products of a proof while it lives.
+class Chosen {
+ public:
+  explicit Chosen(const Tiled& tiled) {
+    forced_tile() = tiled.tile;
+    choose_products(tiled.products);
+  }
+  ~Chosen() {
+    forced_tile() = tile_;
+    choose_products(products_);
+  }
+  Chosen(const Chosen&) = delete;
+
+ private:
+  const int tile_ = forced_tile();
+  const Products products_ = chosen_products();
+};
+
 Variant packs_variant(const char* name, const Tiled& tiled);
 Variant elements_variant(const char* name, const Tiled& tiled);
 

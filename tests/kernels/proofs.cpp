@@ -89,7 +89,7 @@ TEST_CASE("proofs: no order of blocks and threads, and no copy's time, changes a
   });
 }
 
-TEST_CASE("proofs: products use shared memory without bank conflicts") {
+TEST_CASE("proofs: products and convolutions use shared memory without bank conflicts") {
   if (!emulated()) {
     MESSAGE("skipped: only emulated kernels count their bank conflicts");
     return;
@@ -97,7 +97,7 @@ TEST_CASE("proofs: products use shared memory without bank conflicts") {
   const EmulationAgain after;
   emulation().counts_bank_conflicts = true;
   for_each_proof([](const Variant& variant, const Proof& proof) {
-    if (!variant.name().starts_with("matmul/"))
+    if (!variant.name().starts_with("matmul/") && !variant.name().starts_with("convolution/"))
       return;
     emulation().bank_conflicts = 0;
     bytes_of_results(variant, proof);

@@ -1,0 +1,14 @@
+// The variants of convolutions, each with what it has to pass.
+#pragma once
+#include "kernels/cuda/convolution_tiles.h"
+#include "kernels/variant.h"
+
+namespace likely::kernels::cuda {
+
+Variant plain_convolution(const char* name, DType dtype, Products products);
+Variant phases_variant(const char* name, DType dtype);
+Variant shares_variant(const char* name, DType dtype);
+Variant pixels_variant(const char* name, DType dtype, Products products, const Tiling& tiling);
+Variant weights_variant(const char* name, DType dtype, Products products, const Tiling& tiling);
+
+}  // namespace likely::kernels::cuda
