@@ -123,6 +123,23 @@ TEST_CASE("convolution: bias and activation in the epilogue equal the pointwise 
     }
 }
 
+TEST_CASE("convolution: own f32 results have the CPU's bits on every device") {
+  for (const Sizes& s : odd_convolutions)
+    for (const Direction direction : {Direction::forward, Direction::data}) {
+      const Images of = images_of(s);
+      const std::int64_t channels = shape_of(direction, s)[3];
+      const Tensor bias = rough({channels}, DType::f32, 5);
+      const auto result = [&](Device device) {
+        const auto there = [&](const Tensor& x) { return x.to(device); };
+        return to_doubles(run(direction, s, {there(of.x), there(of.w), there(of.y)},
+                              {there(bias), Activation::leaky_relu}));
+      };
+      CAPTURE(s.x_shape());
+      CAPTURE(s.w_shape());
+      CHECK(result(device_under_test()) == result(Device::cpu));
+    }
+}
+
 TEST_CASE("convolution: an image alone equals the same image in a batch") {
   const Sizes s{9, {5, 6}, 24, 40, 4, {.stride = 2, .padding = 1}};
   const Images of = images_of(s);
