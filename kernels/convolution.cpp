@@ -2,6 +2,7 @@
 #include "kernels/convolution.h"
 
 #include "kernels/choice.h"
+#include "kernels/convolution_fastest.h"
 #include "kernels/copy.h"
 #include "kernels/into.h"
 #include "kernels/matmul.h"
@@ -127,16 +128,20 @@ void add_epilogue(const char* operation, ConvolutionProblem& p, const Epilogue& 
 
 const ConvolutionBackend& backend_for(const ConvolutionProblem& problem, Device device) {
   const Family<ConvolutionBackend>& family = convolution_family();
-  const ConvolutionBackend& chosen = family.serving(device);
-  if (chosen.serves(problem))
-    return chosen;
-  for (const ConvolutionBackend* other : family.candidates(device))
-    if (other->serves(problem))
-      return *other;
-  fail<UsageError>(
+  const ConvolutionBackend* vendor = family.find(device, Source::vendor);
+  const ConvolutionBackend* own = family.find(device, Source::own);
+  const Choice choice = choice_for(family.name());
+  const bool vendor_serves = vendor && choice != Choice::own && vendor->serves(problem);
+  if (vendor_serves && (choice == Choice::vendor || !own ||
+                        fastest_source(problem, *own, *vendor) == Source::vendor))
+    return *vendor;
+  require(own, "convolution: no kernel for the device {}.", device);
+  require<UsageError>(
+      own->serves(problem),
       "convolution: tf32 needs the device cuda: the operands are on {}. Move them there, or take "
       "--precision f32.",
       served(device));
+  return *own;
 }
 
 // A kernel that covers the image has one place, where it is a product of matrices: so is a kernel

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/choice.h"
+#include "kernels/convolution_fastest.h"
 #include "tests/kernels/convolution_problems.h"
 
 using namespace likely;
@@ -31,13 +32,7 @@ void for_all_sizes(F f) {
     f(s);
 }
 
-// As `run`, by the plain kernel.
-std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& of) {
-  Images plain = of;
-  Tensor& result = direction == Direction::forward ? plain.y
-                   : direction == Direction::data  ? plain.x
-                                                   : plain.w;
-  result = unwritten(result.shape());
+ConvolutionProblem problem_of(Direction direction, const Sizes& s, const Images& of) {
   ConvolutionProblem p{};
   p.direction = direction;
   p.batch = s.batch;
@@ -51,12 +46,22 @@ std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& 
   p.dilation = s.options.dilation;
   p.top = s.options.padding.top;
   p.left = s.options.padding.left;
-  p.x = plain.x.raw();
-  p.w = plain.w.raw();
-  p.y = plain.y.raw();
+  p.x = of.x.raw();
+  p.w = of.w.raw();
+  p.y = of.y.raw();
+  return p;
+}
+
+// As `run`, by the plain kernel.
+std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& of) {
+  Images plain = of;
+  Tensor& result = direction == Direction::forward ? plain.y
+                   : direction == Direction::data  ? plain.x
+                                                   : plain.w;
+  result = unwritten(result.shape());
   for (const ConvolutionBackend* candidate : convolution_family().candidates(Device{}))
     if (std::string(candidate->name) == "convolution plain")
-      candidate->fill(p, nullptr);
+      candidate->fill(problem_of(direction, s, plain), nullptr);
   return to_doubles(result);
 }
 
@@ -116,4 +121,41 @@ TEST_CASE("convolution: the vendor's agree with ours, in all directions" * cpu_o
     }
   });
   CHECK(served * 2 > all);  // what it has nothing for, own kernels serve
+}
+
+TEST_CASE("convolution: fastest measures once for a problem and remembers" * cpu_only) {
+  if (!vendor_libraries().at(1).problem.empty())
+    return;
+  const OwnAgain after;
+  choose_kernels("convolution=fastest");
+  const Sizes s{2, {9, 11}, 13, 14, 3, {.padding = 1}};
+  const Images of = images_of(s);
+  const auto served_by = [&] {
+    const LaunchLog log;
+    run(Direction::forward, s, of);
+    return std::string(log.launches().at(0).kernel);
+  };
+  const std::string first = served_by();
+  std::string text = remembered_choices();
+  const std::size_t line = text.find(
+      "convolution forward f32 2x9x11 13/1 to 9x11 14, kernel 3x3 stride 1x1 dilation 1x1 padding "
+      "1,1 activation 0");
+  REQUIRE(line != std::string::npos);
+  const std::size_t colon = text.find(": ", line);  // a record that says the opposite is believed
+  const bool own = first == "convolution own";
+  text.replace(colon + 2, own ? 3 : 6, own ? "vendor" : "own");
+  restore_choices(text);
+  CHECK(served_by() != first);
+}
+
+TEST_CASE("convolution: fastest never takes results that disagree, however fast" * cpu_only) {
+  const OwnAgain after;
+  const Sizes s{1, {5, 6}, 7, 8, 3};
+  const Images of = images_of(s);
+  const ConvolutionBackend& own = *convolution_family().find(Device{}, Source::own);
+  ConvolutionBackend wrong = own;
+  wrong.fill = [](const ConvolutionProblem& p, void*) { *static_cast<float*>(p.y) = 1; };
+  const std::vector<double> before = to_doubles(of.y);
+  CHECK(fastest_source(problem_of(Direction::forward, s, of), own, wrong) == Source::own);
+  CHECK(to_doubles(of.y) == before);  // measured elsewhere
 }
