@@ -1,5 +1,7 @@
 // Every pointwise formula, once, as a scalar template: evaluated on numbers it gives the value, on
 // dual numbers the gradients. Constants are members, trivially copyable. Formulas are listed below.
+// One may declare what of it is identically zero, so that nothing is computed for it: `straight`,
+// its second derivatives; `flat`, a bit for each input along which it does not change but at jumps.
 #pragma once
 #include "kernels/dual.h"
 
@@ -81,6 +83,7 @@ struct Sqrt {
 };
 struct Abs {  // slope 0 at 0
   static constexpr const char* name = "abs";
+  static constexpr bool straight = true;
   template <class T>
   LIKELY_HD T operator()(const T& x) const {
     return abs(x);
@@ -88,6 +91,7 @@ struct Abs {  // slope 0 at 0
 };
 struct Clamp {  // slope 1 inside and on the ends
   static constexpr const char* name = "clamp";
+  static constexpr bool straight = true;
   double low, high;
   template <class T>
   LIKELY_HD T operator()(const T& x) const {
@@ -197,6 +201,8 @@ struct SigmoidFromOutput {
 };
 struct ReluFromOutput {
   static constexpr const char* name = "relu_from_output";
+  static constexpr bool straight = true;
+  static constexpr unsigned flat = 1u << 1;
   template <class T>
   LIKELY_HD T operator()(const T& g, const T& y) const {
     return where(y <= 0, T(0), g);
@@ -204,6 +210,8 @@ struct ReluFromOutput {
 };
 struct LeakyReluFromOutput {
   static constexpr const char* name = "leaky_relu_from_output";
+  static constexpr bool straight = true;
+  static constexpr unsigned flat = 1u << 1;
   double slope;
   template <class T>
   LIKELY_HD T operator()(const T& g, const T& y) const {
@@ -270,6 +278,20 @@ constexpr int index_of(List<All...>) {
   int index = 0;
   const bool found = ((std::is_same_v<F, All> ? true : (++index, false)) || ...);
   return found ? index : -1;
+}
+template <class F>
+constexpr bool is_straight() {
+  if constexpr (requires { F::straight; })
+    return F::straight;
+  else
+    return false;
+}
+template <class F>
+constexpr unsigned flat_inputs() {
+  if constexpr (requires { F::flat; })
+    return F::flat;
+  else
+    return 0;
 }
 // How many tensors a formula reads.
 template <class F>

@@ -30,8 +30,12 @@ Variables second(const Op& op, const KeptFormula& formula, const std::vector<Sav
     directions.push_back(v.value());
     inputs.push_back(v);
   }
-  Tensors values = kernels::pointwise_second(formula.call(), values_of(x), g.get().value(),
-                                             directions, mask(wants));
+  const unsigned to_g = 1u << formula.inputs;
+  const unsigned wanted = mask(wants) & (formula.straight ? to_g : ~0u);
+  if (wanted == 0)
+    return Variables(wants.size());
+  Tensors values =
+      kernels::pointwise_second(formula.call(), values_of(x), g.get().value(), directions, wanted);
   return op.record(
       std::move(values), inputs,
       [name = op.name()](const Variables&, const Variables&, const Wants&) -> Variables {
@@ -43,10 +47,12 @@ Variables second(const Op& op, const KeptFormula& formula, const std::vector<Sav
 // The gradients of a formula, themselves on the tape as one node with an output for each input.
 Variables first(const Op& op, const KeptFormula& formula, const std::vector<Saved>& x,
                 const Variable& g, const Wants& wants) {
+  const unsigned wanted = mask(wants) & ~formula.flat;
+  if (wanted == 0)
+    return Variables(wants.size());
   Variables inputs(x.begin(), x.end());
   inputs.push_back(g);
-  Tensors values =
-      kernels::pointwise_gradients(formula.call(), values_of(x), g.value(), mask(wants));
+  Tensors values = kernels::pointwise_gradients(formula.call(), values_of(x), g.value(), wanted);
   Vjps vjp;
   if (recording())
     vjp = [&op, formula, x, g = g.saved()](const Variables& h, const Variables&, const Wants& w) {

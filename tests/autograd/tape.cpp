@@ -56,6 +56,19 @@ TEST_CASE("gradients: the third of a formula throws by name") {
                        Error);
 }
 
+TEST_CASE("gradients: what a formula declares to be identically zero is none") {
+  const Variable g = leaf({2}, {3, -1}), y = leaf({2}, {2, -2});
+  const Variables slopes =
+      gradients(sum(activation_slope(g, y, Activation::leaky_relu, 0.5)), {g, y});
+  CHECK(numbers(slopes[0]) == std::vector<double>{1, 0.5});
+  CHECK_FALSE(slopes[1].defined());
+  // |x| has no second derivative, but its slope moves with the cotangent.
+  const Variable first = gradients(abs(y), {y}, g, Recorded::yes)[0];
+  const Variables second = gradients(sum(first), {y, g});
+  CHECK_FALSE(second[0].defined());
+  CHECK(numbers(second[1]) == std::vector<double>{1, -1});
+}
+
 TEST_CASE("gradients: stop_gradient is the one cut") {
   const Variable x = leaf({}, {3});
   CHECK(gradients(x * stop_gradient(x), {x})[0].value().item<double>() == 3);
