@@ -87,6 +87,7 @@ void pass(const char* operation, Method method, Moments moments, PassSettings se
   prepare(operation, state, step, moments);
   settings.clip = clip.norm;
   settings.average_decay = state.average_decay;
+  settings.bound = state.bound;
   if (!step.is_meta())
     optimiser_family().serving(step.device()).pass(method, settings, state, step);
 }

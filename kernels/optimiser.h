@@ -31,6 +31,7 @@ struct FlatState {
   Tensor count;
   Tensor average;           // EMA of the values, or undefined
   float average_decay = 0;  // with warm-up min(decay, (1 + count) / (10 + count)), this one counted
+  float bound = 0;  // values are clamped to ± this (Arjovsky et al. 2017); 0: they are not
   std::vector<Segment>
       segments;  // disjoint and ascending, covering the buffer; empty: one of rate 1 without decay
 };

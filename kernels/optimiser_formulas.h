@@ -11,6 +11,7 @@ struct PassSettings {
   bool corrects = false;  // the bias of the moments, as Adam does
   double clip = 0;
   double average_decay = 0;
+  double bound = 0;
   double rate = 1, weight_decay = 0;  // of the segment
 };
 
@@ -24,6 +25,7 @@ struct PassNumbers {
   T correction;      // 1 / √(1 - beta2^count): of the second moment's root
   T epsilon;
   T average_weight;  // 1 - the average's decay
+  T bound;           // of the values' magnitude
 };
 
 // Worked out in f64. `count` is the optimiser's own number of updates, this one among them.
@@ -45,6 +47,7 @@ LIKELY_HD PassNumbers<T> numbers_of(const PassSettings& how, double rate, double
   numbers.epsilon = static_cast<T>(how.epsilon);
   numbers.average_weight =
       static_cast<T>(1 - (how.average_decay < warm_up ? how.average_decay : warm_up));
+  numbers.bound = static_cast<T>(how.bound > 0 ? how.bound : __builtin_inf());
   return numbers;
 }
 
@@ -84,7 +87,8 @@ struct MomentumStep {
 template <class Step, class T>
 LIKELY_HD T updated(const PassNumbers<T>& n, T value, T gradient, T& m, T& v) {
   const T step = Step()(n, n.scale * gradient, m, v);
-  return multiply_add(-n.rate, step, multiply_add(-n.decay, value, value));
+  const T moved = multiply_add(-n.rate, step, multiply_add(-n.decay, value, value));
+  return moved > n.bound ? n.bound : moved < -n.bound ? -n.bound : moved;
 }
 
 // The average after the value.

@@ -66,6 +66,7 @@ Optimiser::Optimiser(Parameters& parameters, const Options& options)
     state_.first = zeros();
   if (has_second(options.method))
     state_.second = zeros();
+  state_.bound = options.bound;
   state_.count = Tensor::of<std::int64_t>({1}, std::vector<std::int64_t>{0}, values.device());
   if (options.average_decay) {
     state_.average = Tensor::empty_like(values);

@@ -23,6 +23,7 @@ class Optimiser {
     kernels::Clip clip = {};
     std::optional<float> average_decay = {};  // EMA of the parameters
     int accumulate = 1;                       // micro-batches an update
+    float bound = 0;  // every value is clamped to ± this after an update; 0: none is
   };
 
   // After the parameters are initialised: the average begins as their copy.

@@ -13,6 +13,7 @@ struct OptimiserProofs {
     std::int64_t size = 5003;
     std::int64_t behind = 0;  // elements behind the beginning of their storage
     bool averaged = true, non_finite = false;
+    float bound = 0;
     std::vector<Segment> segments = {};
   };
 
@@ -44,6 +45,7 @@ struct OptimiserProofs {
               state.average_decay = 0.4f;
               state.count = Tensor::of({1}, std::vector<std::int64_t>{3}, in.device());
               state.segments = setting.segments;
+              state.bound = setting.bound;
               for (const float norm : {8.0f, 2.0f})
                 run(how, {4}, state,
                     make_step_state(
@@ -57,7 +59,8 @@ struct OptimiserProofs {
   }
   static Proof ragged(const auto& how) {
     return of("ragged", how,
-              {.segments = {{0, 16, 2, 0.5f}, {16, 16}, {16, 4999, 1, 0}, {4999, 5003, 0.5f, 1}}});
+              {.bound = 0.75f,
+               .segments = {{0, 16, 2, 0.5f}, {16, 16}, {16, 4999, 1, 0}, {4999, 5003, 0.5f, 1}}});
   }
   static Proof exact(const auto& how) { return of("exact", how, {.size = 8192}); }
   static Proof one_behind(const auto& how) {

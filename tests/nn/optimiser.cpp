@@ -273,3 +273,25 @@ TEST_CASE("optimiser: the average of the parameters warms up, and a module compu
   parameters.rebase(parameters.values());
   CHECK(doubles(bowl.a.value()) == trained);
 }
+
+TEST_CASE("optimiser: a bound clamps every value after the update, and nothing under the flag") {
+  for (const Method& method : {Method(kernels::Adam{}), Method(kernels::RmsProp{})}) {
+    Bowl bowl;
+    Parameters parameters(bowl);
+    Optimiser free(parameters, {.method = method});
+    Tensor step = step_at(0.3);
+    free.update(step, [&](int) { return bowl.loss(); });
+    const std::vector<double> before = doubles(parameters.values());
+    Optimiser bounded(parameters, {.method = method, .bound = 0.5f});
+    bounded.update(step, [&](int) { return bowl.loss() * std::nan(""); });
+    CHECK(doubles(parameters.values()) == before);
+    step = step_at(0.3);
+    bounded.update(step, [&](int) { return bowl.loss(); });
+    bool clamped = false;
+    for (const double value : doubles(parameters.values())) {
+      CHECK(std::abs(value) <= 0.5);
+      clamped = clamped || std::abs(value) == 0.5;
+    }
+    CHECK(clamped);
+  }
+}
