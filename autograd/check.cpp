@@ -92,7 +92,8 @@ struct Scalar {
   double cotangent;  // its size, for the scale of the error
 };
 
-Comparison compare(const Scalar& f, const Tensors& x, int directions, Directions& random) {
+Comparison compare(const Scalar& f, const Tensors& x, double first_step, int directions,
+                   Directions& random) {
   Comparison worst;
   const Tensors g = f.gradient(x);
   for (int k = 0; k < directions; ++k) {
@@ -103,7 +104,7 @@ Comparison compare(const Scalar& f, const Tensors& x, int directions, Directions
     for (std::size_t i = 0; i < x.size(); ++i)
       if (g[i].defined())
         analytic += dot(g[i], v[i]);
-    double numeric = 0, step = 1e-5;
+    double numeric = 0, step = first_step;
     for (;; step /= 4) {
       require(step >= 1e-9,
               "check_gradients: an activation lies within 1e-9 of its kink along this direction. "
@@ -157,7 +158,7 @@ Comparison compare_first(const Subject& subject, int directions, std::uint64_t s
                    return values_of(gradients(subject.run(leaves), leaves, cotangent));
                  },
                  std::sqrt(squared({cotangent}))};
-  return compare(f, subject.at, directions, random);
+  return compare(f, subject.at, subject.step, directions, random);
 }
 
 // The first-order check of the map (x, c) → Σ ⟨d_i, vjp_i(x, c)⟩: it covers both inputs of every
@@ -192,7 +193,7 @@ Comparison compare_second(const Subject& subject, int directions, std::uint64_t 
                                           : Tensors(inputs.size());
                  },
                  std::sqrt(squared(weights))};
-  return compare(f, point, directions, random);
+  return compare(f, point, subject.step, directions, random);
 }
 
 namespace {

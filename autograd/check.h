@@ -27,10 +27,11 @@ std::vector<Finding> check_gradients(const Op& op, Device device = {}, std::uint
 struct Subject {
   std::vector<Tensor> at;                                // f64 values of the leaves
   std::function<Variable(const Variables& leaves)> run;  // any output shape
+  double step = 1e-5;  // of the differences, times a direction of N(0, 1) in every element
 };
 
 // The worst error over `directions` random directions (all leaves at once). Where a step would
-// carry a value across a kink, the step shrinks until both sides have the same activation pattern;
+// carry a value across a kink, that shrinks until both sides have the same activation pattern;
 // below 1e-9 it throws. `step` reports it.
 struct Comparison {
   double error = 0, step = 0;

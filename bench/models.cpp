@@ -62,7 +62,7 @@ Timing time_vae(int steps, int warm_up) {
   for (int i = 0; i < warm_up + steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
     random.begin_update();
-    const Tensor loss = optimiser.update(state, [&](int) { return model.loss(batch, random); });
+    const Tensor loss = optimiser.update(state, [&](int) { return model.loss(0, batch, random); });
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     require<Diverged>(std::isfinite(loss.item<float>()), "bench: the loss is not finite.");
     if (i >= warm_up)

@@ -11,6 +11,11 @@ std::int64_t in_each_group(const char* layer, const char* side, std::int64_t cha
   return channels / options.groups;
 }
 
+// PyTorch's rows and columns stand last, of both kinds of convolution.
+Tensor rows_and_columns_last(const Tensor& value) {
+  return value.rank() == 4 ? value.permute({0, 3, 1, 2}) : value;
+}
+
 }  // namespace
 
 Convolution::Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
@@ -27,6 +32,15 @@ Convolution::Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
 
 Variable Convolution::operator()(const Variable& x) const {
   return convolution(x, weight, bias ? (*bias)() : none, options_, activation_);
+}
+
+Module::Named Convolution::in_pytorch(const std::string& name, const Tensor& value) const {
+  return {name, rows_and_columns_last(value)};
+}
+
+Module::Named TransposedConvolution::in_pytorch(const std::string& name,
+                                                const Tensor& value) const {
+  return {name, rows_and_columns_last(value)};
 }
 
 TransposedConvolution::TransposedConvolution(std::int64_t in, std::int64_t out, Pixels kernel,

@@ -18,6 +18,9 @@ class Convolution : public Module {
               Bias has_bias = Bias::yes, const Initialiser& weight_from = glorot_uniform());
   Variable operator()(const Variable& x) const;
 
+ protected:
+  Named in_pytorch(const std::string& name, const Tensor& value) const override;
+
  private:
   ConvolutionOptions options_;
   Activation activation_;
@@ -37,6 +40,9 @@ class TransposedConvolution : public Module {
                         Activation activation = Activation::none, Bias has_bias = Bias::yes,
                         const Initialiser& weight_from = glorot_uniform());
   Variable operator()(const Variable& x, Pixels image = 0) const;
+
+ protected:
+  Named in_pytorch(const std::string& name, const Tensor& value) const override;
 
  private:
   ConvolutionOptions options_;

@@ -136,6 +136,18 @@ std::int64_t Module::parameter_count() const {
   return count;
 }
 
+std::vector<std::pair<std::string, Tensor>> Module::for_pytorch() const {
+  std::vector<Named> all;
+  for (const auto& [name, parameter] : parameters_)
+    all.push_back(in_pytorch(name, parameter.value()));
+  for (const auto& [name, buffer] : buffers_)
+    all.push_back(in_pytorch(name, buffer.value()));
+  for (const auto& [name, child] : children_)
+    for (const auto& [within, value] : child->for_pytorch())
+      all.push_back(in_pytorch(name + "." + within, value));
+  return all;
+}
+
 void Module::initialise(std::uint64_t seed, const std::string& network) {
   StepState state;
   state.seed = seed;
@@ -179,6 +191,19 @@ void Module::to(Device device) {
 void Module::freeze(bool frozen) {
   for (auto& [name, parameter] : parameters())
     parameter.freeze(frozen);
+}
+
+Frozen::Frozen(const Module& module) {
+  for (auto& [name, parameter] : module.parameters())
+    if (!parameter.frozen())
+      parameters_.push_back(parameter);
+  for (Parameter& parameter : parameters_)
+    parameter.freeze(true);
+}
+
+Frozen::~Frozen() {
+  for (Parameter& parameter : parameters_)
+    parameter.freeze(false);
 }
 
 void Module::train(bool training) {

@@ -81,6 +81,8 @@ class Module {
   std::vector<std::pair<std::string, Parameter>> parameters() const;
   std::vector<std::pair<std::string, Buffer>> buffers() const;
   std::int64_t parameter_count() const;
+  // All values under the names and in the layouts that PyTorch's layers give them.
+  std::vector<std::pair<std::string, Tensor>> for_pytorch() const;
 
   // Draws every parameter anew: purpose "initialise/<name>", so that neither order nor siblings
   // matter. Where a run has several networks, each name is "<network>.<name>": else equal names
@@ -94,6 +96,11 @@ class Module {
   void train(bool training = true);
 
  protected:
+  using Named = std::pair<std::string, Tensor>;
+  // One of this module's own, or of its children (already in their layouts), for PyTorch.
+  virtual Named in_pytorch(const std::string& name, const Tensor& value) const {
+    return {name, value};
+  }
   Parameter add(const std::string& name, Parameter parameter);
   Buffer add(const std::string& name, Buffer buffer);
   template <std::derived_from<Module> M>
@@ -113,6 +120,17 @@ class Module {
   std::vector<std::pair<std::string, Buffer>> buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
   bool training_ = true;
+};
+
+// While alive: the module's parameters are constants. Those that were frozen before stay so.
+class Frozen {
+ public:
+  explicit Frozen(const Module& module);
+  Frozen(const Frozen&) = delete;
+  ~Frozen();
+
+ private:
+  std::vector<Parameter> parameters_;
 };
 
 }  // namespace likely

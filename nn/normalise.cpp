@@ -27,6 +27,14 @@ Variable BatchNorm::operator()(const Variable& x) {
   return normalised.y;
 }
 
+Module::Named BatchNorm::in_pytorch(const std::string& name, const Tensor& value) const {
+  return {name == "scale"              ? "weight"
+          : name == "shift"            ? "bias"
+          : name == "running_variance" ? "running_var"
+                                       : name,
+          value};
+}
+
 void BatchNorm::stage(const kernels::Moments& of_batch, std::int64_t count) {
   if (recomputing())
     return;

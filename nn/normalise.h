@@ -20,6 +20,9 @@ class BatchNorm : public Module {
   BatchNorm(std::int64_t channels, const Options& options);
   Variable operator()(const Variable& x);  // [batch, …, channels]
 
+ protected:
+  Named in_pytorch(const std::string& name, const Tensor& value) const override;
+
  private:
   void stage(const kernels::Moments& of_batch, std::int64_t count);
   kernels::Normalise how_;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tensor/safetensors.h"
 #include "tests/zoo/tiny_model.h"
 #include "zoo/run/file_system.h"
 
@@ -61,7 +62,7 @@ TEST_CASE("command line: unknown words are usage errors that name the nearest") 
         "train: \"shapes\" is one word too many. `tiny train --help` shows what it takes.");
   check({"trian"},
         "tiny: there is no verb trian. Did you mean train? There are train, resume, sample, "
-        "evaluate, report, plan, check-gradients.");
+        "evaluate, report, export, plan, check-gradients.");
   check({"train", "--preset", "smal"},
         "preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
   check({"train", "--data", "bars"},
@@ -104,6 +105,12 @@ TEST_CASE("command line: train, resume, sample, evaluate and report share one fo
   CHECK(tiny({"resume", run, "-q", "--steps", "50"}).exit_code == 0);
   CHECK(tiny({"sample", run, "--count", "10", "--out", folder / "more.png"}).exit_code == 0);
   CHECK(std::filesystem::exists(folder / "more.png"));
+  const Outcome path = tiny({"sample", run, "--interpolate"});
+  CHECK(path.exit_code == 1);
+  CHECK(tiny({"export", run}).out == run + "/pytorch.safetensors\n");
+  CHECK(load_safetensors(run + "/pytorch.safetensors").at("hidden.weight").shape() == Shape{8, 4});
+  CHECK(path.error ==
+        "error: sample: tiny has no latents to interpolate. Leave --interpolate out.\n");
 
   const Outcome evaluate = tiny({"evaluate", run, "--count", "100", "--json", folder / "e.json"});
   REQUIRE(evaluate.exit_code == 0);

@@ -17,7 +17,7 @@ class Oracle : public Model {
  public:
   Oracle(const DataSet& data, double off) : data_(data), off_(off) {}
   std::vector<Network> networks() override { return {}; }
-  Variable loss(const Batch&, Random&) override { return {}; }
+  Variable loss(std::size_t, const Batch&, Random&) override { return {}; }
   Tensor sample(std::int64_t, Random&) override { return {}; }
   Likelihood likelihood(const Tensor& images, std::int64_t, Random&,
                         const std::function<void(std::int64_t)>&) override {

@@ -22,7 +22,7 @@ class Sampler : public Model {
   using Draws = std::function<Tensor(std::int64_t count, Random& random)>;
   explicit Sampler(Draws draws) : draws_(std::move(draws)) {}
   std::vector<Network> networks() override { return {}; }
-  Variable loss(const Batch&, Random&) override { return {}; }
+  Variable loss(std::size_t, const Batch&, Random&) override { return {}; }
   Tensor sample(std::int64_t count, Random& random) override { return draws_(count, random); }
 
  private:

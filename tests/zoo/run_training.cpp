@@ -36,25 +36,6 @@ struct AtStep {
   ~AtStep() { TinyModel::at_step = nullptr; }
 };
 
-// All files of the last checkpoint, the metrics and the newest pictures, by name.
-std::map<std::string, std::string> results(const std::string& folder, std::int64_t step) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder + "/checkpoints/last"))
-    files[entry.path().filename().string()] = read_file(entry.path().string());
-  files["metrics"] = read_file(folder + "/metrics.jsonl");
-  files["samples"] = read_file(fmt::format("{}/samples/samples-{:06}.png", folder, step));
-  return files;
-}
-
-void check_same(const std::map<std::string, std::string>& a,
-                const std::map<std::string, std::string>& b) {
-  REQUIRE(a.size() == b.size());
-  for (const auto& [name, bytes] : a) {
-    CAPTURE(name);
-    CHECK((b.at(name) == bytes));
-  }
-}
-
 }  // namespace
 
 TEST_CASE("resume: same bytes as never stopped, wherever it was stopped") {

@@ -36,7 +36,7 @@ class TinyModel : public Model {
     return Model::step(context);
   }
 
-  Variable loss(const Batch& batch, Random& random) override {
+  Variable loss(std::size_t, const Batch& batch, Random& random) override {
     return -mean(log_prob(batch.images, random, "train/latent"));
   }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "zoo/run/latents.h"
 
 namespace likely {
 ModelDescription vae_description();
@@ -25,6 +26,30 @@ Tensor binary_images(std::int64_t count, Random& random) {
 
 TEST_CASE("vae: the paper's network has 815,824 parameters") {
   CHECK(Vae({28, 28, 1}, {}).module().parameter_count() == 815'824);
+}
+
+TEST_CASE("latents: a path leads from one draw to another, each step as long as a draw") {
+  const std::int64_t latents = 4000;
+  const Draw draw{make_step_state({.seed = 2}), purpose_hash("test/path"), 0};
+  const Tensor path = latent_paths(2, 5, latents, draw);
+  const Tensor ends = kernels::normal({2, 2, latents}, draw);
+  REQUIRE(path.shape() == Shape{10, latents});
+  for (std::int64_t row = 0; row < 2; ++row) {
+    const auto at = [&](std::int64_t column) {
+      return kernels::to_doubles(path.slice(0, 5 * row + column, 5 * row + column + 1));
+    };
+    CHECK(at(0) == kernels::to_doubles(ends.slice(0, row, row + 1).slice(1, 0, 1)));
+    const std::vector<double> last = at(4),
+                              b = kernels::to_doubles(ends.slice(0, row, row + 1).slice(1, 1, 2));
+    for (std::size_t i = 0; i < b.size(); ++i)
+      CHECK(std::abs(last[i] - b[i]) < 1e-6);
+    for (std::int64_t column = 0; column < 5; ++column) {
+      double squares = 0;
+      for (const double z : at(column))
+        squares += z * z;
+      CHECK(squares / latents == doctest::Approx(1).epsilon(0.1));
+    }
+  }
 }
 
 TEST_CASE("vae: merging the groups of one set of draws only raises the bound") {

@@ -5,6 +5,7 @@
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "zoo/run/latents.h"
 
 namespace likely {
 
@@ -85,7 +86,7 @@ Variable Vae::objective(const Variable& x, const Variable& noise) const {
   return (sum(terms.reconstruction) + sum(terms.kl)) / static_cast<double>(x.size(0));
 }
 
-Variable Vae::loss(const Batch& batch, Random& random) {
+Variable Vae::loss(std::size_t, const Batch& batch, Random& random) {
   const Variable x = kernels::contiguous(batch.images).reshape({-1, image_.numel()});
   Shape shape{x.size(0), options_.latents};
   if (options_.importance_samples > 0)
@@ -218,6 +219,12 @@ Tensor Vae::sample(std::int64_t count, Random& random) {
   const NotRecording off;
   const Variable z = kernels::normal({count, options_.latents}, random.draw("sample/latent"));
   return sigmoid(logits(z)).value().reshape(image_.inserted(0, count));
+}
+
+Tensor Vae::interpolate(std::int64_t rows, std::int64_t columns, Random& random) {
+  const NotRecording off;
+  const Variable z = latent_paths(rows, columns, options_.latents, random.draw("sample/path"));
+  return sigmoid(logits(z)).value().reshape(image_.inserted(0, rows * columns));
 }
 
 Tensor Vae::reconstruct(const Tensor& images, Random&) {

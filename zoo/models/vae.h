@@ -55,10 +55,11 @@ class Vae : public Model, public LatentVariableModel {
   Variable objective(const Variable& x, const Variable& noise) const;
 
   std::vector<Network> networks() override;
-  Variable loss(const Batch& batch, Random& random) override;
+  Variable loss(std::size_t network, const Batch& batch, Random& random) override;
   Likelihood likelihood(const Tensor& images, std::int64_t importance_samples, Random& random,
                         const std::function<void(std::int64_t)>& done) override;
   Tensor sample(std::int64_t count, Random& random) override;
+  Tensor interpolate(std::int64_t rows, std::int64_t columns, Random& random) override;
   Tensor reconstruct(const Tensor& images, Random& random) override;
   Module& module() { return network_; }
 

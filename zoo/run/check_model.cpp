@@ -19,6 +19,25 @@ Batch first_batch(const DataSet& data, const Tensor& state, std::int64_t count) 
   return {kernels::cast(data.batch(Split::train, rows, draw), DType::f64)};
 }
 
+// The parameters of a network in f64, and its loss as a function of them.
+Subject subject_of(Model& model, std::size_t number, const Module& module, const Batch& batch,
+                   const Tensor& step) {
+  Subject subject;
+  subject.step = 2e-6;  // a direction of all parameters is long
+  std::vector<Parameter> parameters;
+  for (auto& [name, parameter] : module.parameters()) {
+    subject.at.push_back(parameter.value());
+    parameters.push_back(parameter);
+  }
+  subject.run = [&model, number, parameters, &batch, step](const Variables& leaves) mutable {
+    for (std::size_t i = 0; i < leaves.size(); ++i)
+      parameters[i].stand_in(leaves[i]);
+    Random random(step);  // the same noise whenever it is asked
+    return model.loss(number, batch, random);
+  };
+  return subject;
+}
+
 }  // namespace
 
 std::vector<ModelCheck> check_model(const ModelDescription& description,
@@ -31,35 +50,33 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
   state.seed = configuration.seed();
   const Tensor step = make_step_state(state, device);
   const Batch batch = first_batch(*data, step, std::min(images, data->size(Split::train)));
-
-  Subject subject;
-  std::vector<Parameter> parameters;
-  for (const Network& network : model->networks()) {
+  const std::vector<Network> networks = model->networks();
+  for (const Network& network : networks) {
     network.module.to(device);
     network.module.initialise(configuration.seed(), network.name);
     network.module.to(DType::f64);
-    for (auto& [name, parameter] : network.module.parameters()) {
-      subject.at.push_back(parameter.value());
-      parameters.push_back(parameter);
-    }
+    network.module.freeze();
   }
-  subject.run = [&](const Variables& leaves) {
-    for (std::size_t i = 0; i < leaves.size(); ++i)
-      parameters[i].stand_in(leaves[i]);
-    Random random(step);  // the same noise whenever it is asked
-    return model->loss(batch, random);
-  };
   std::vector<ModelCheck> checks;
-  for (int order : {1, 2}) {
-    const Comparison comparison =
-        (order == 1 ? compare_first : compare_second)(subject, directions, configuration.seed());
-    checks.push_back({order, comparison.error, bars[order - 1], comparison.step});
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    networks[i].module.freeze(false);
+    const Subject subject = subject_of(*model, i, networks[i].module, batch, step);
+    for (int order : {1, 2}) {
+      const Comparison comparison =
+          (order == 1 ? compare_first : compare_second)(subject, directions, configuration.seed());
+      checks.push_back({networks.size() > 1 ? networks[i].name : "", order, comparison.error,
+                        bars[order - 1], comparison.step});
+    }
+    for (std::size_t p = 0; p < subject.at.size(); ++p)  // as they were
+      networks[i].module.parameters()[p].second.rebase(subject.at[p], nullptr);
+    networks[i].module.freeze();
   }
   return checks;
 }
 
 std::string to_line(const std::string& model, const ModelCheck& check) {
-  return fmt::format("{}: loss, {} order: error {:.1e}, bar {:.0e}, h {:.0e}: {}", model,
+  return fmt::format("{}: loss{}, {} order: error {:.1e}, bar {:.0e}, h {:.0e}: {}", model,
+                     check.network.empty() ? "" : " of " + check.network,
                      check.order == 1 ? "first" : "second", check.error, check.bar, check.step,
                      check.passed() ? "ok" : "WRONG");
 }

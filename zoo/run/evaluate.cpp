@@ -13,6 +13,7 @@
 namespace likely {
 namespace {
 
+constexpr std::int64_t diagnosed = 1000;   // held-out samples, at most
 constexpr std::int64_t enumerable = 4096;  // images of a space that is worth going through
 
 struct MeanAndError {
@@ -93,6 +94,10 @@ void add_figures(Json& json, const Evaluation& e) {
       object[figure.key] = json_of(figure.value);
   };
   add(json, e.samples);
+  json["diagnosis"] = Json::object();
+  for (const auto& [name, value] : e.diagnosis.values)
+    (json.contains(name) ? json : json["diagnosis"])[name] = json_of(value);
+  json["verdict"] = e.diagnosis.verdict.empty() ? Json() : Json(e.diagnosis.verdict);
   for (const Figure& figure : e.real)
     if (figure.key == "frechet_distance")  // of real samples to real ones
       json["frechet_floor"] = json_of(figure.value);
@@ -119,6 +124,10 @@ std::string row(const std::string& name, const std::string& text) {
 std::string table_of_samples(const Evaluation& e) {
   std::string text = fmt::format("{} on {}: {} samples, {} parameters, {:.1f} s\n", e.model, e.data,
                                  e.count, e.parameters, e.seconds);
+  for (const auto& [name, value] : e.diagnosis.values)
+    text += row(name, fmt::format("{:.4g}", value));
+  if (!e.diagnosis.verdict.empty())
+    text += row("verdict", e.diagnosis.verdict);
   if (e.samples.empty())
     return text + row("judged", "by `likely evaluate`, where the data has labels");
   const auto column = [](const Figures& figures, std::size_t i) {
@@ -191,6 +200,8 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
     evaluation.features = reference ? Classifier::name : "";
     evaluation.samples = judge_samples(data, model, effort.samples, random, reference, effort.done);
     evaluation.real = judge_real(data, effort.samples, reference);
+    const NotRecording off;
+    evaluation.diagnosis = model.diagnose(images.slice(0, 0, std::min(count, diagnosed)), random);
   } else {
     evaluation.count = count;
     if (!images.is_meta())

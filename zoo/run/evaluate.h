@@ -35,6 +35,7 @@ struct Evaluation {
   // where somebody drew them, those of the model as it was initialised.
   Figures samples, real, untrained;
   std::string features;  // the network between whose features the Fréchet distance is one
+  Diagnosis diagnosis;  // of the model by itself, on at most 1000 held-out samples
 
   bool by_samples() const { return likelihood.log_likelihood.empty(); }
   double bits_per_dimension() const;

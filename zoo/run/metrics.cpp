@@ -119,13 +119,12 @@ MetricsHistory read_metrics(const std::string& path) {
     if (object.is_discarded())
       continue;
     history.last_step = object["step"].get<std::int64_t>();
-    const auto note = [&](const char* name, std::vector<std::pair<double, double>>& points) {
-      if (object.contains(name) && object[name].is_number())
-        points.emplace_back(history.last_step, object[name].get<double>());
-    };
-    note("loss", history.loss);
-    note("negative_log_likelihood_nats", history.held_out);
+    for (const auto& [name, value] : object.items())
+      if (value.is_number())
+        history.all[name].emplace_back(history.last_step, value.get<double>());
   }
+  history.loss = history.all["loss"];
+  history.held_out = history.all["negative_log_likelihood_nats"];
   return history;
 }
 

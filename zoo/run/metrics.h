@@ -1,5 +1,6 @@
 // Metrics: one JSON object a line in metrics.jsonl, never twice for a step.
 #pragma once
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,9 @@ class Metrics {
 // The curves in a metrics.jsonl: (step, value) where a line has both. Lines that do not parse are
 // left out.
 struct MetricsHistory {
-  std::vector<std::pair<double, double>> loss, held_out;
+  using Points = std::vector<std::pair<double, double>>;
+  Points loss, held_out;
+  std::map<std::string, Points> all;  // by name
   std::int64_t last_step = 0;
 };
 MetricsHistory read_metrics(const std::string& path);

@@ -44,8 +44,13 @@ class StepContext {
   virtual ~StepContext() = default;
   virtual Batch next_batch() = 0;  // a step may take several; each is new
   // One update of a network (by its place in networks()): `loss` is differentiated once for each
-  // micro-batch, draws what it needs from `random`, and is what the optimiser minimises.
+  // micro-batch, draws what it needs from `random`, and is what the optimiser minimises. Meanwhile
+  // the other networks' parameters are constants. Where a value is not finite, `loss` is called
+  // once more, to find the op.
   virtual Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) = 0;
+  // A number for metrics.jsonl and the progress line: the newest of a name in a step counts. Where
+  // a run has several networks, "<network>_loss" is recorded by their updates.
+  virtual void record(const std::string& name, const Tensor& value) = 0;
   virtual std::int64_t step() const = 0;  // from 0
 };
 
@@ -67,6 +72,12 @@ struct Likelihood {
   std::vector<Rung> sweep;
 };
 
+// What a model says of itself on held-out samples beside a likelihood, or instead of one.
+struct Diagnosis {
+  std::vector<std::pair<std::string, double>> values;  // for metrics.jsonl
+  std::string verdict;                                 // in words, or empty
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -75,13 +86,18 @@ class Model {
   // moves them to its device, initialises them from its seed and lays out their flat buffers.
   virtual std::vector<Network> networks() = 0;
 
-  // The mean loss over the batch, in nats an image where the model has a likelihood. Its noise is
-  // drawn in the dtype of the batch, so that check-gradients can ask in f64.
-  virtual Variable loss(const Batch& batch, Random& random) = 0;
+  // What a network minimises: the mean over the batch, in nats an image where the model has a
+  // likelihood. The other networks are constants in it. Its noise is drawn in the dtype of the
+  // batch, so that check-gradients can ask in f64.
+  virtual Variable loss(std::size_t network, const Batch& batch, Random& random) = 0;
 
   // One turn of the loop; returns the loss that metrics.jsonl records. The default is one update of
   // the only network on one batch.
   virtual Tensor step(StepContext& context);
+
+  // With every evaluation, without a tape and with modules that do not train. On meta the
+  // values are of no account.
+  virtual Diagnosis diagnose(const Tensor& held_out, Random& random);
 
   // log p of each image [n, height, width, channels], as well as `importance_samples` allow (a
   // model with an exact likelihood ignores them; 1 asks for the cheapest bound, as at the intervals
@@ -93,6 +109,10 @@ class Model {
   // New images [count, height, width, channels] in [0, 1], for eyes: probabilities, not coin flips,
   // where the decoder is a Bernoulli. Or new points [count, 2].
   virtual Tensor sample(std::int64_t count, Random& random) = 0;
+
+  // `rows` of `columns` samples each that lead from one draw of z to another (zoo/run/latents.h);
+  // undefined where the model has no z.
+  virtual Tensor interpolate(std::int64_t rows, std::int64_t columns, Random& random);
 
   // The model's idea of given images, the same shape; undefined where it has none.
   virtual Tensor reconstruct(const Tensor& images, Random& random);

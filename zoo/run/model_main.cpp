@@ -3,6 +3,7 @@
 
 #include "kernels/parallel.h"
 #include "tensor/nearest.h"
+#include "tensor/safetensors.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/command_line.h"
 #include "zoo/run/machine.h"
@@ -88,7 +89,7 @@ Figures judge_untrained(const ModelDescription& description, const Loaded& loade
   Trainer untrained(description, loaded.configuration, *loaded.data, loaded.device);
   Random random = random_for(Occasion::evaluation, effort.seed, loaded.device);
   Figures figures;
-  untrained.with_averages([&] {
+  untrained.evaluating([&] {
     figures = judge_samples(*loaded.data, untrained.model(), effort.samples, random,
                             effort.reference(), effort.done);
   });
@@ -105,6 +106,7 @@ class ModelMain {
     add_sample();
     add_evaluate();
     add_report();
+    add_export();
     add_plan();
     add_check();
   }
@@ -116,6 +118,7 @@ class ModelMain {
   void add_sample();
   void add_evaluate();
   void add_report();
+  void add_export();
   void add_plan();
   void add_check();
 
@@ -149,7 +152,8 @@ class ModelMain {
   std::int64_t count_ = 0, importance_samples_ = 0;
   std::optional<std::uint64_t> noise_seed_;
   int directions_ = 4;
-  bool quiet_ = false, verbose_ = false, json_ = false, print_configuration_ = false;
+  bool interpolate_ = false, quiet_ = false, verbose_ = false, json_ = false,
+       print_configuration_ = false;
 };
 
 void ModelMain::add_train() {
@@ -205,7 +209,8 @@ int ModelMain::resume() {
 
 void ModelMain::add_sample() {
   CLI::App& verb = line_.verb("sample", "draw new images into a PNG",
-                              {"likely sample runs/first --count 100 --out more.png"},
+                              {"likely sample runs/first --count 100 --out more.png",
+                               "likely sample runs/first --interpolate"},
                               [this] { return sample(); });
   add_run(verb);
   verb.add_option("--count", count_, "images or points [64, 2500]")
@@ -213,17 +218,26 @@ void ModelMain::add_sample() {
       ->check(CLI::PositiveNumber);
   verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
   verb.add_option("--seed", noise_seed_, "of the noise [the run's]")->type_name("");
+  verb.add_flag("--interpolate", interpolate_,
+                "rows of 8 that lead from one draw of the latents to another");
 }
 
 int ModelMain::sample() {
   const RunDirectory run = RunDirectory::open(run_);
   Loaded loaded(description_, run, changes_.given());
   Observer observer(loaded.trainer, loaded.configuration, *loaded.data, loaded.device);
-  const std::string path = out_.empty() ? run.samples() + "/samples.png" : out_;
-  write_png(path,
-            observer.samples(count_ > 0 ? count_ : observer.pictured(),
-                             noise_seed_.value_or(loaded.configuration.seed())),
-            {Observer::columns});
+  const std::uint64_t seed = noise_seed_.value_or(loaded.configuration.seed());
+  const std::int64_t count = count_ > 0 ? count_ : observer.pictured();
+  const std::string usual = interpolate_ ? "/interpolations.png" : "/samples.png";
+  const std::string path = out_.empty() ? run.samples() + usual : out_;
+  const Tensor images =
+      interpolate_
+          ? observer.interpolations((count + Observer::columns - 1) / Observer::columns, seed)
+          : observer.samples(count, seed);
+  require<UsageError>(images.defined(),
+                      "sample: {} has no latents to interpolate. Leave --interpolate out.",
+                      description_.name);
+  write_png(path, images, {Observer::columns});
   fmt::print("{}\n", path);
   return 0;
 }
@@ -278,7 +292,7 @@ int ModelMain::evaluate() {
   const Tensor images = held_out_images(*loaded.data, Split::test, count_ > 0 ? count_ : all,
                                         loaded.configuration.seed(), loaded.device);
   Evaluation evaluation;
-  loaded.trainer.with_averages([&] {
+  loaded.trainer.evaluating([&] {
     evaluation =
         likely::evaluate(loaded.trainer.model(), *loaded.data, Split::test, images, effort);
   });
@@ -306,6 +320,23 @@ void ModelMain::add_report() {
         return 0;
       });
   verb.add_option("RUN", run_, "the folder of the run")->required()->type_name("");
+}
+
+void ModelMain::add_export() {
+  CLI::App& verb = line_.verb(
+      "export", "write the weights as PyTorch names them and lays them out, as safetensors",
+      {"likely export runs/first", "likely export runs/first --out weights.safetensors"}, [this] {
+        const RunDirectory run = RunDirectory::open(run_);
+        Loaded loaded(description_, run, changes_.given());
+        const std::string path = out_.empty() ? run.exported() : out_;
+        save_safetensors(path, {loaded.trainer.for_pytorch(),
+                                {{"model", description_.name},
+                                 {"step", fmt::format("{}", loaded.trainer.step())}}});
+        fmt::print("{}\n", path);
+        return 0;
+      });
+  add_run(verb);
+  verb.add_option("--out", out_, "the file [RUN/pytorch.safetensors]")->type_name("FILE");
 }
 
 void ModelMain::add_plan() {

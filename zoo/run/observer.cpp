@@ -26,7 +26,7 @@ Evaluation Observer::evaluate(Split split) {
           : held_out_images(data_, split, configuration_.settings.integer("eval-count"),
                             configuration_.seed(), device_);
   Evaluation evaluation;
-  trainer_.with_averages([&] {
+  trainer_.evaluating([&] {
     evaluation = likely::evaluate(
         trainer_.model(), data_, split, images,
         {.samples = configuration_.settings.integer("eval-count"), .seed = configuration_.seed()});
@@ -39,11 +39,22 @@ Evaluation Observer::evaluate(Split split) {
 Tensor Observer::samples(std::int64_t count, std::uint64_t seed) {
   Random random = random_for(Occasion::pictures, seed, device_);
   Tensor images;
-  trainer_.with_averages([&] { images = trainer_.model().sample(count, random); });
-  if (data_.modes())
-    return images.is_meta() ? Tensor::empty({1, scatter_side, scatter_side, 3}, DType::u8, device_)
-                            : scatter(images, *data_.modes());
-  return as_bytes(images);
+  trainer_.evaluating([&] { images = trainer_.model().sample(count, random); });
+  return picture(images);
+}
+
+Tensor Observer::interpolations(std::int64_t rows, std::uint64_t seed) {
+  Random random = random_for(Occasion::pictures, seed, device_);
+  Tensor images;
+  trainer_.evaluating([&] { images = trainer_.model().interpolate(rows, columns, random); });
+  return images.defined() ? picture(images) : images;
+}
+
+Tensor Observer::picture(const Tensor& samples) const {
+  if (!data_.modes())
+    return as_bytes(samples);
+  return samples.is_meta() ? Tensor::empty({1, scatter_side, scatter_side, 3}, DType::u8, device_)
+                           : scatter(samples, *data_.modes());
 }
 
 Tensor Observer::reconstructions() {
@@ -53,7 +64,7 @@ Tensor Observer::reconstructions() {
   const Tensor images =
       held_out_images(data_, Split::test, 4 * columns, configuration_.seed(), device_);
   Tensor rebuilt;
-  trainer_.with_averages([&] { rebuilt = trainer_.model().reconstruct(images, random); });
+  trainer_.evaluating([&] { rebuilt = trainer_.model().reconstruct(images, random); });
   if (!rebuilt.defined())
     return {};
   Tensors rows;

@@ -19,11 +19,14 @@ class Observer {
   // one picture); and rows of test images above rows of their reconstructions, undefined where the
   // model has none.
   Tensor samples(std::int64_t count, std::uint64_t seed);
+  // Rows of `columns` samples from one draw of z to another; undefined where the model has no z.
+  Tensor interpolations(std::int64_t rows, std::uint64_t seed);
   Tensor reconstructions();
   static constexpr std::int64_t columns = 8;
   std::int64_t pictured() const { return data_.modes() ? 2500 : 8 * columns; }  // samples, usually
 
  private:
+  Tensor picture(const Tensor& samples) const;
   Tensor as_bytes(const Tensor& images) const;
 
   Trainer& trainer_;

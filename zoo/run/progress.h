@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace likely {
 
@@ -29,6 +31,8 @@ struct ProgressPlan {
 struct ProgressValues {
   double loss = 0, rate = 0;
   std::optional<double> nats, gap;  // of the last evaluation
+  // By the step, shown where not the loss; and by the last diagnosis.
+  std::vector<std::pair<std::string, double>> recorded, diagnosed;
 };
 
 class Progress {

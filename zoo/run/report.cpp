@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "zoo/run/chart.h"
 #include "zoo/run/metrics.h"
@@ -82,9 +83,36 @@ std::string key_figures(const Json& evaluation, std::int64_t steps) {
   return html + "</div>\n";
 }
 
+// A chart of each number that the model recorded, with "held_out_<name>" beside it; the losses of
+// several networks share one.
+std::string recorded(const MetricsHistory& metrics) {
+  const std::set<std::string> own{"step", "loss", "rate", "gradient_norm"};
+  std::vector<Curve> losses;
+  std::string html;
+  for (const auto& [name, points] : metrics.all) {
+    if (own.contains(name) || name.starts_with("held_out_"))
+      continue;
+    const bool few = 4 * points.size() < metrics.loss.size();  // measured now and then
+    const Curve curve{name, thinned(points, 300), few};
+    if (name.ends_with("_loss")) {
+      losses.push_back(curve);
+      continue;
+    }
+    std::vector<Curve> shown{curve};
+    if (const auto held_out = metrics.all.find("held_out_" + name); held_out != metrics.all.end())
+      shown.push_back({"held_out_" + name, held_out->second, true});
+    html += fmt::format("<h2>{}</h2>\n{}\n", escaped(name), line_chart(shown, {}, "step", name));
+  }
+  if (!losses.empty())
+    html = "<h2>Losses</h2>\n" + line_chart(losses, {}, "step", "loss") + "\n" + html;
+  return html;
+}
+
 std::string curves(const MetricsHistory& metrics, const Json& evaluation) {
   if (metrics.loss.empty())
     return "";
+  if (metrics.held_out.empty())
+    return recorded(metrics);
   const Curve training{"training loss", thinned(metrics.loss, 300)};
   const Curve held_out{"held-out images", metrics.held_out, true};
   std::vector<Curve> shown{training};

@@ -22,6 +22,7 @@ class RunDirectory {
   std::string environment() const { return path_ + "/environment.json"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
   std::string evaluation() const { return path_ + "/evaluation.json"; }
+  std::string exported() const { return path_ + "/pytorch.safetensors"; }
   std::string report() const { return path_ + "/report.html"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string samples() const { return path_ + "/samples"; }

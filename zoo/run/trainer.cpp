@@ -19,13 +19,17 @@ StepState first_state(std::uint64_t seed) {
 }  // namespace
 
 Tensor Model::step(StepContext& context) {
-  return context.update(0, [&](Random& random) { return loss(context.next_batch(), random); });
+  return context.update(0, [&](Random& random) { return loss(0, context.next_batch(), random); });
 }
+
+Diagnosis Model::diagnose(const Tensor&, Random&) { return {}; }
 
 Likelihood Model::likelihood(const Tensor&, std::int64_t, Random&,
                              const std::function<void(std::int64_t)>&) {
   return {};
 }
+
+Tensor Model::interpolate(std::int64_t, std::int64_t, Random&) { return {}; }
 
 Tensor Model::reconstruct(const Tensor&, Random&) { return {}; }
 
@@ -68,6 +72,10 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
     auto optimiser = std::make_unique<Optimiser>(*parameters, network.optimiser);
     networks_.push_back({network, std::move(parameters), std::move(optimiser)});
   }
+  for (const Trained& trained : networks_)  // one network's loss may run all
+    for (const Network& network : networks)
+      if (&network.module != &trained.network.module)
+        trained.optimiser->commits(network.module);
 }
 
 Tensor Trainer::turn() {
@@ -75,6 +83,7 @@ Tensor Trainer::turn() {
   now.rate = static_cast<float>(configuration_.settings.number("rate") *
                                 schedule_(step_, configuration_.settings.integer("steps")));
   write_step_state(state_, now);
+  recorded_.clear();
   const Tensor loss = model_->step(*this);
   ++step_;
   return loss;
@@ -110,7 +119,12 @@ Batch Trainer::next_batch() {
 }
 
 Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&)>& loss) {
-  Optimiser& optimiser = *networks_.at(network).optimiser;
+  const std::string& name = networks_.at(network).network.name;
+  Optimiser& optimiser = *networks_[network].optimiser;
+  std::vector<std::unique_ptr<Frozen>> constants;
+  for (std::size_t other = 0; other < networks_.size(); ++other)
+    if (other != network)
+      constants.push_back(std::make_unique<Frozen>(networks_[other].network.module));
   const StepState before = last_update();
   const std::int64_t batches = batches_;
   const auto run = [&] {
@@ -119,14 +133,32 @@ Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&
   };
   const Tensor result = run();
   if (last_update().non_finite)
-    explain_divergence(before, batches, run);
+    explain_divergence(name, before, batches, run);
+  if (networks_.size() > 1)
+    record(name + "_loss", result);
   return result;
+}
+
+void Trainer::record(const std::string& name, const Tensor& value) {
+  const auto entry = std::find_if(recorded_.begin(), recorded_.end(),
+                                  [&](const auto& recorded) { return recorded.first == name; });
+  if (entry == recorded_.end())
+    recorded_.emplace_back(name, value);
+  else
+    entry->second = value;
+}
+
+std::vector<std::pair<std::string, double>> Trainer::recorded() const {
+  std::vector<std::pair<std::string, double>> values;
+  for (const auto& [name, value] : recorded_)
+    values.emplace_back(name, value.is_meta() ? 0 : value.item<double>());
+  return values;
 }
 
 // The guard kept the parameters as they were, so the same update can be run once more, with a look
 // at every value.
-void Trainer::explain_divergence(const StepState& before, std::int64_t batches,
-                                 const std::function<void()>& again) {
+void Trainer::explain_divergence(const std::string& network, const StepState& before,
+                                 std::int64_t batches, const std::function<void()>& again) {
   std::string found = "its loss or the norm of its gradient is not finite, though every value is";
   write_step_state(state_, before);
   batches_ = batches;
@@ -138,9 +170,9 @@ void Trainer::explain_divergence(const StepState& before, std::int64_t batches,
     found.erase(found.find_last_not_of('.') + 1);
   }
   fail<Diverged>(
-      "train: step {} diverged: {}. The parameters are as before this update. Lower --rate, or "
+      "train: step {} diverged{}: {}. The parameters are as before this update. Lower --rate, or "
       "look at the data.",
-      step_ + 1, found);
+      step_ + 1, networks_.size() > 1 ? " in the update of " + network : "", found);
 }
 
 std::string Trainer::named(const Trained& trained, const std::string& name) const {
@@ -214,21 +246,35 @@ std::int64_t Trainer::parameter_count() const {
   return count;
 }
 
-void Trainer::with_averages(const std::function<void()>& f) {
-  const auto rebase = [&](bool averages) {
+Checkpoint::Tensors Trainer::for_pytorch() {
+  Checkpoint::Tensors all;
+  evaluating([&] {
     for (const Trained& trained : networks_)
+      for (const auto& [name, value] : trained.network.module.for_pytorch())
+        all.emplace_back(named(trained, name), kernels::contiguous(value));
+  });
+  return all;
+}
+
+void Trainer::evaluating(const std::function<void()>& f) {
+  const auto turn = [&](bool to_evaluation) {
+    for (const Trained& trained : networks_) {
+      trained.network.module.train(!to_evaluation);
+      for (auto& [name, buffer] : trained.network.module.buffers())
+        buffer.drop();
       if (trained.optimiser->average().defined())
-        trained.parameters->rebase(averages ? trained.optimiser->average()
-                                            : trained.parameters->values());
+        trained.parameters->rebase(to_evaluation ? trained.optimiser->average()
+                                                 : trained.parameters->values());
+    }
   };
-  rebase(true);
+  turn(true);
   try {
     f();
   } catch (...) {
-    rebase(false);
+    turn(false);
     throw;
   }
-  rebase(false);
+  turn(false);
 }
 
 }  // namespace likely

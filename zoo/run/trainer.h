@@ -22,11 +22,12 @@ class Trainer : public StepContext {
   std::int64_t step() const override { return step_; }
   Batch next_batch() override;
   Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) override;
+  void record(const std::string& name, const Tensor& value) override;
+  // What the last turn recorded, in the order of the names' first appearance.
+  std::vector<std::pair<std::string, double>> recorded() const;
 
   // What the last update left: its loss, rate and gradient norm. Zeros on meta.
-  StepState last_update() const {
-    return state_.is_meta() ? StepState{} : read_step_state(state_);
-  }
+  StepState last_update() const { return state_.is_meta() ? StepState{} : read_step_state(state_); }
   // Batches until every training image was shown once; 0 where the data is endless.
   std::int64_t batches_an_epoch() const;
   std::int64_t batches() const { return batches_; }  // taken so far
@@ -36,13 +37,16 @@ class Trainer : public StepContext {
   void restore(const Checkpoint& checkpoint);
 
   Model& model() { return *model_; }
+  // The weights that samples are drawn with, under PyTorch's names and in its layouts, contiguous.
+  Checkpoint::Tensors for_pytorch();
   std::int64_t parameter_count() const;
-  // Calls f while the networks compute with their averaged parameters, where they keep such.
-  void with_averages(const std::function<void()>& f);
+  // Calls f while the networks are not training, and compute with their averaged parameters where
+  // they keep such. What f stages in buffers is dropped.
+  void evaluating(const std::function<void()>& f);
 
  private:
-  [[noreturn]] void explain_divergence(const StepState& before, std::int64_t batches,
-                                       const std::function<void()>& again);
+  [[noreturn]] void explain_divergence(const std::string& network, const StepState& before,
+                                       std::int64_t batches, const std::function<void()>& again);
 
   struct Trained {
     Network network;
@@ -57,6 +61,7 @@ class Trainer : public StepContext {
   std::unique_ptr<Model> model_;
   std::vector<Trained> networks_;
   Schedule schedule_;
+  std::vector<std::pair<std::string, Tensor>> recorded_;
   Tensor state_, data_state_;  // StepStates of the updates, and of the batches
   Random random_;
   std::int64_t step_ = 0, batches_ = 0;

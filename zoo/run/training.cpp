@@ -34,6 +34,7 @@ class TrainingRun {
   void begin();
   void turn();
   void evaluate(Metrics::Values& line);
+  void add_diagnosis(const Diagnosis& diagnosis, Metrics::Values& line);
   void draw_pictures();
   void save();
   void write_report();
@@ -61,6 +62,7 @@ class TrainingRun {
   ProgressPlan plan_;
   ProgressValues values_;
   std::optional<Evaluation> latest_;
+  std::string verdict_;  // of the newest diagnosis
   std::int64_t saved_step_ = -1, drawn_step_ = -1;
   std::string failure_;  // of the newest attempt to write; empty after one that went well
 };
@@ -137,8 +139,10 @@ void TrainingRun::turn() {
   }
   const StepState update = trainer_.last_update();
   values_.rate = update.rate;
+  values_.recorded = trainer_.recorded();
   Metrics::Values line{
       {"loss", values_.loss}, {"rate", update.rate}, {"gradient_norm", update.gradient_norm}};
+  line.insert(line.end(), values_.recorded.begin(), values_.recorded.end());
   if (due("eval-every"))
     evaluate(line);
   if (due("log-every") || due("eval-every"))
@@ -157,6 +161,7 @@ void TrainingRun::evaluate(Metrics::Values& line) {
   if (latest_->by_samples()) {
     for (const Figure& figure : latest_->samples)
       line.emplace_back(figure.key, figure.value);
+    add_diagnosis(latest_->diagnosis, line);
     return;
   }
   const Summary& summary = latest_->summary;
@@ -171,6 +176,15 @@ void TrainingRun::evaluate(Metrics::Values& line) {
   for (const auto& [name, value] : latest_->likelihood.terms)
     if (const auto* number = std::get_if<double>(&value))
       line.emplace_back(name, *number);
+}
+
+// A verdict is said when it changes.
+void TrainingRun::add_diagnosis(const Diagnosis& diagnosis, Metrics::Values& line) {
+  line.insert(line.end(), diagnosis.values.begin(), diagnosis.values.end());
+  values_.diagnosed = diagnosis.values;
+  if (!diagnosis.verdict.empty() && diagnosis.verdict != verdict_)
+    progress_->say(fmt::format("step {}: {}", trainer_.step(), diagnosis.verdict));
+  verdict_ = diagnosis.verdict;
 }
 
 void TrainingRun::draw_pictures() {
