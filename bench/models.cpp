@@ -3,7 +3,8 @@
 //   ./likely bench models                                         ours alone
 //   ./likely bench models --peer-python ~/peers/bin/python --peer-script peer_torch.py
 //
-// A step is: draw the noise, forward, loss, backward, guard, Adam. The input is made once.
+// A step is: draw the noise, forward, loss, backward, guard, Adam. The input is made once. Where a
+// workload has parts, each is timed by itself.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,10 +19,9 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/median.h"
-#include "kernels/copy.h"
+#include "bench/workloads.h"
+#include "kernels/choice.h"
 #include "kernels/parallel.h"
-#include "kernels/random.h"
-#include "zoo/models/vae.h"
 
 using namespace likely;
 using Json = nlohmann::json;
@@ -43,34 +43,22 @@ double lower_bound_of_median(std::vector<double> values) {
   return rank ? values[static_cast<std::size_t>(rank) - 1] : -HUGE_VAL;
 }
 
-struct Timing {
-  double median_ms, peak_mib;
-  std::int64_t parameters;
-};
+const Workload& workload_named(const std::string& name) {
+  return *std::find_if(workloads().begin(), workloads().end(),
+                       [&](const Workload& workload) { return workload.name == name; });
+}
 
-// Kingma & Welling's VAE, 784-500-20, batch 128, Adam 1e-3; pixels are one with probability 0.13.
-Timing time_vae(int steps, int warm_up) {
-  Vae model({28, 28, 1}, {});
-  Tensor state = make_step_state({.seed = 1, .rate = 1e-3f});
-  model.module().initialise(1);
-  Parameters parameters(model.module());
-  Optimiser optimiser(parameters, {});
-  Random random(state);
-  const Tensor share = kernels::full({128, 28, 28, 1}, 0.13);
-  const Batch batch{kernels::bernoulli(share, random.draw("bench/input"))};
+double median_ms(Trained& trained, const Part& part, int steps, int warm_up) {
   std::vector<double> times;
   for (int i = 0; i < warm_up + steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    random.begin_update();
-    const Tensor loss = optimiser.update(state, [&](int) { return model.loss(0, batch, random); });
+    const Tensor loss = trained.run(part);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     require<Diverged>(std::isfinite(loss.item<float>()), "bench: the loss is not finite.");
     if (i >= warm_up)
       times.push_back(took.count());
   }
-  rusage use{};
-  getrusage(RUSAGE_SELF, &use);
-  return {median(times), static_cast<double>(use.ru_maxrss) / 1024, parameters.count()};
+  return median(times);
 }
 
 // A peer: how PyTorch is run, and whether glibc keeps its heap (a user can set that without
@@ -80,10 +68,17 @@ struct Peer {
 };
 const std::string heap_kept =
     "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 ";
-const std::vector<Peer> peers{{"eager", "eager", ""},
-                              {"eager, heap kept", "eager", heap_kept},
-                              {"compile", "compile", ""},
-                              {"compile, heap kept", "compile", heap_kept}};
+std::vector<Peer> peers_of(const Workload& workload) {
+  std::vector<Peer> peers;
+  const bool images = workload.name != "vae";
+  for (const char* mode : {"eager", "compile"})
+    for (const char* layout : {"", "+channels_last"})
+      if (*layout == 0 || images)
+        for (const bool kept : {false, true})
+          peers.push_back({std::string(mode) + layout + (kept ? ", heap kept" : ""),
+                           std::string(mode) + layout, kept ? heap_kept : ""});
+  return peers;
+}
 
 std::string quoted(const std::string& text) {
   std::string result = "'";
@@ -102,62 +97,102 @@ Json run_process(const std::string& command, const std::filesystem::path& report
 }
 
 struct Options {
-  std::string workload = "vae", python, script, json;
+  std::string workload = "vae", python, script, json, only, kernels;
   int steps = 300, warm_up = 30, rounds = 7, threads = 2;
   bool once = false;
 };
 
 void once(const Options& o) {
   kernels::set_threads(o.threads);
-  const Timing timing = time_vae(o.steps, o.warm_up);
-  fmt::print("{}  {} parameters  {:.3f} ms a step  {:.0f} images/s  peak {:.0f} MiB  {} threads\n",
-             o.workload, timing.parameters, timing.median_ms, 128e3 / timing.median_ms,
-             timing.peak_mib, o.threads);
+  if (!o.kernels.empty())
+    kernels::choose_kernels(o.kernels);
+  const Workload& workload = workload_named(o.workload);
+  Trained trained(workload);
+  Json report{{"workload", o.workload}, {"parameters", trained.parameter_count()}};
+  for (const Part& part : workload.parts) {
+    const double ms = median_ms(trained, part, o.steps, o.warm_up);
+    report["parts"][part.name]["median_ms"] = ms;
+    fmt::print("{}  {}  {} parameters  {:.3f} ms  {:.0f} samples/s  {} threads\n", o.workload,
+               part.name, trained.parameter_count(), ms,
+               1e3 * static_cast<double>(workload.batch) / ms, o.threads);
+  }
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  fmt::print("peak {:.0f} MiB\n", static_cast<double>(use.ru_maxrss) / 1024);
+  report["peak_rss_mib"] = static_cast<double>(use.ru_maxrss) / 1024;
   if (!o.json.empty())
-    std::ofstream(o.json) << Json{{"workload", o.workload},
-                                  {"step_ms", timing.median_ms},
-                                  {"peak_rss_mib", timing.peak_mib},
-                                  {"parameters", timing.parameters}};
+    std::ofstream(o.json) << report;
+}
+
+// One part: ours and a peer's, pair by pair.
+struct Pairs {
+  std::vector<double> ours, theirs, ratios;
+};
+
+void print_part(const Options& o, const Workload& workload, const Part& part,
+                const std::vector<Peer>& peers, const std::vector<Pairs>& pairs, Json& result) {
+  std::vector<double> ours;
+  for (const Pairs& pair : pairs)
+    ours.insert(ours.end(), pair.ours.begin(), pair.ours.end());
+  fmt::print(
+      "{} {}, {} threads, medians of {} rounds of {} steps; ratio = PyTorch / likely, pair by "
+      "pair\n\n",
+      workload.name, part.name, o.threads, o.rounds, o.steps);
+  fmt::print("{:<44}{:>10}{:>10}{:>22}\n", "", "ms", "ratio", "lower 95 % bound");
+  fmt::print("{:<44}{:>10.3f}\n",
+             fmt::format("likely ({} kernels)", o.kernels.empty() ? "own" : o.kernels),
+             median(ours));
+  Json& found = result["parts"][part.name];
+  found["likely_ms"] = median(ours);
+  for (std::size_t p = 0; p < peers.size(); ++p) {
+    const double ratio = median(pairs[p].ratios), bound = lower_bound_of_median(pairs[p].ratios);
+    fmt::print("{:<44}{:>10.3f}{:>10.2f}{:>22.2f}\n", "PyTorch " + peers[p].name,
+               median(pairs[p].theirs), ratio, bound);
+    found["peers"].push_back({{"mode", peers[p].name},
+                              {"ms", median(pairs[p].theirs)},
+                              {"ratio", ratio},
+                              {"lower_bound", bound},
+                              {"ratios", pairs[p].ratios}});
+  }
+  fmt::print("\n");
 }
 
 void compare(const Options& o, const std::string& self) {
+  const Workload& workload = workload_named(o.workload);
+  std::vector<Peer> peers = peers_of(workload);
+  if (!o.only.empty())
+    std::erase_if(peers, [&](const Peer& peer) { return peer.name != o.only; });
+  require<UsageError>(!peers.empty(), "bench models: no mode of PyTorch is named {}.", o.only);
   const auto report =
       std::filesystem::temp_directory_path() / fmt::format("likely-bench-{}.json", getpid());
   const std::string common =
       fmt::format(" --workload {} --threads {} --steps {} --warmup {} --json {}", o.workload,
                   o.threads, o.steps, o.warm_up, quoted(report.string()));
-  std::vector<double> ours;
-  std::vector<std::vector<double>> theirs(peers.size()), ratios(peers.size());
+  const std::string mine = quoted(self) + " --once" +
+                           (o.kernels.empty() ? "" : " --kernels " + quoted(o.kernels)) + common;
+  std::map<std::string, std::vector<Pairs>> pairs;  // by part
   for (int round = 0; round < o.rounds; ++round)
     for (std::size_t p = 0; p < peers.size(); ++p) {
-      const Json mine = run_process(quoted(self) + " --once" + common, report);
-      const Json peer = run_process(peers[p].environment + quoted(o.python) + " " +
-                                        quoted(o.script) + common + " --mode " + peers[p].mode,
-                                    report);
-      ours.push_back(mine["step_ms"]);
-      theirs[p].push_back(peer["step_ms"]);
-      ratios[p].push_back(theirs[p].back() / ours.back());
-      fmt::print(stderr, "round {} of {}: likely {:.3f} ms, PyTorch {} {:.3f} ms\n", round + 1,
-                 o.rounds, ours.back(), peers[p].name, theirs[p].back());
+      const Json ours = run_process(mine, report);
+      const Json theirs = run_process(peers[p].environment + quoted(o.python) + " " +
+                                          quoted(o.script) + common + " --mode " + peers[p].mode,
+                                      report);
+      for (const Part& part : workload.parts) {
+        const double a = ours["parts"][part.name]["median_ms"],
+                     b = theirs["parts"][part.name]["median_ms"];
+        std::vector<Pairs>& of_part = pairs[part.name];
+        of_part.resize(peers.size());
+        of_part[p].ours.push_back(a);
+        of_part[p].theirs.push_back(b);
+        of_part[p].ratios.push_back(b / a);
+        fmt::print(stderr, "round {} of {}, {}: likely {:.3f} ms, PyTorch {} {:.3f} ms\n",
+                   round + 1, o.rounds, part.name, a, peers[p].name, b);
+      }
     }
   std::filesystem::remove(report);
-  fmt::print(
-      "{}, {} threads, medians of {} rounds of {} steps; ratio = PyTorch / likely, pair by "
-      "pair\n\n",
-      o.workload, o.threads, o.rounds, o.steps);
-  fmt::print("{:<28}{:>10}{:>10}{:>22}\n", "", "ms/step", "ratio", "lower 95 % bound");
-  fmt::print("{:<28}{:>10.3f}\n", "likely (own kernels)", median(ours));
-  Json result{{"workload", o.workload}, {"threads", o.threads}, {"likely_ms", median(ours)}};
-  for (std::size_t p = 0; p < peers.size(); ++p) {
-    const double ratio = median(ratios[p]), bound = lower_bound_of_median(ratios[p]);
-    fmt::print("{:<28}{:>10.3f}{:>10.2f}{:>22.2f}\n", "PyTorch " + peers[p].name, median(theirs[p]),
-               ratio, bound);
-    result["peers"].push_back({{"mode", peers[p].name},
-                               {"ms", median(theirs[p])},
-                               {"ratio", ratio},
-                               {"lower_bound", bound},
-                               {"ratios", ratios[p]}});
-  }
+  Json result{{"workload", o.workload}, {"threads", o.threads}};
+  for (const Part& part : workload.parts)
+    print_part(o, workload, part, peers, pairs[part.name], result);
   if (!o.json.empty())
     std::ofstream(o.json) << result.dump(1) << "\n";
 }
@@ -167,11 +202,16 @@ void compare(const Options& o, const std::string& self) {
 int main(int argc, char** argv) {
   CLI::App app{"Training steps of the reference workloads, ours beside PyTorch's", "bench models"};
   Options o;
-  app.add_option("--workload", o.workload, "vae")
-      ->check(CLI::IsMember({"vae"}))
+  std::vector<std::string> names;
+  for (const Workload& workload : workloads())
+    names.push_back(workload.name);
+  app.add_option("--workload", o.workload, "which model")
+      ->check(CLI::IsMember(names))
       ->capture_default_str();
   app.add_option("--peer-python", o.python, "a Python that has torch");
   app.add_option("--peer-script", o.script, "peer_torch.py");
+  app.add_option("--only", o.only, "this mode of PyTorch alone, as the table names it");
+  app.add_option("--kernels", o.kernels, "ours: own, vendor, fastest, or family=choice [own]");
   app.add_option("--rounds", o.rounds, "pairs of processes for each PyTorch mode")
       ->capture_default_str();
   app.add_option("--steps", o.steps, "timed steps a process")->capture_default_str();

@@ -1,0 +1,109 @@
+// The reference workloads: a model, one fixed batch, and the parts of its step that are timed.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/copy.h"
+#include "kernels/random.h"
+#include "zoo/run/configuration.h"
+
+namespace likely {
+
+ModelDescription vae_description();
+ModelDescription dcgan_description();
+ModelDescription wgan_gp_description();
+
+// A part of a step: an update of one network, or the whole step.
+struct Part {
+  static constexpr int whole = -1;
+  std::string name;
+  int network = whole;
+};
+
+struct Workload {
+  std::string name;
+  ModelDescription description;
+  std::map<std::string, std::string> settings;
+  Shape image;
+  std::int64_t batch;
+  std::vector<Part> parts;
+};
+
+inline const std::vector<Workload>& workloads() {
+  static const std::vector<Workload> all{
+      {"vae", vae_description(), {{"preset", "paper"}}, {28, 28, 1}, 128, {{"step"}}},
+      {"dcgan", dcgan_description(), {{"preset", "paper"}}, {64, 64, 3}, 64, {{"step"}}},
+      {"wgan-gp",
+       wgan_gp_description(),
+       {{"data", "shapes-rgb"}, {"preset", "paper"}},
+       {32, 32, 3},
+       64,
+       {{"critic", 0}, {"generator", 1}}}};
+  return all;
+}
+
+// A model in training without data, checkpoints or schedules: what a step computes, and no more.
+class Trained : public StepContext {
+ public:
+  explicit Trained(const Workload& workload) {
+    GivenSettings given;
+    for (const auto& [name, value] : workload.settings)
+      given[name] = {value, "--" + name};
+    const Configuration configuration = resolve(workload.description, {}, given);
+    model_ = workload.description.make(
+        configuration.settings,
+        {configuration.data(), workload.image, workload.name == "vae" ? 2 : 256});
+    state_ = make_step_state({.seed = 1, .rate = 1e-4f});
+    random_.emplace(state_);
+    const Shape shape = workload.image.inserted(0, workload.batch);
+    const Draw draw = random_->draw("bench/input");
+    batch_.images = workload.name == "vae" ? kernels::bernoulli(kernels::full(shape, 0.13), draw)
+                                           : kernels::uniform(shape, draw);
+    for (const Network& network : model_->networks()) {
+      network.module.initialise(1, network.name);
+      networks_.push_back(std::make_unique<OfNetwork>(network));
+    }
+  }
+
+  // Runs a part once; the loss.
+  Tensor run(const Part& part) {
+    if (part.network == Part::whole)
+      return model_->step(*this);
+    const auto network = static_cast<std::size_t>(part.network);
+    return update(network, [&](Random& random) { return model_->loss(network, batch_, random); });
+  }
+  std::int64_t parameter_count() const {
+    std::int64_t count = 0;
+    for (const auto& network : networks_)
+      count += network->parameters.count();
+    return count;
+  }
+
+  Batch next_batch() override { return batch_; }
+  Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) override {
+    std::vector<std::unique_ptr<Frozen>> constants;
+    for (std::size_t other = 0; other < networks_.size(); ++other)
+      if (other != network)
+        constants.push_back(std::make_unique<Frozen>(networks_[other]->parameters.module()));
+    random_->begin_update();
+    return networks_[network]->optimiser.update(state_, [&](int) { return loss(*random_); });
+  }
+  void record(const std::string&, const Tensor&) override {}
+  std::int64_t step() const override { return 0; }
+
+ private:
+  struct OfNetwork {
+    explicit OfNetwork(const Network& network)
+        : parameters(network.module), optimiser(parameters, network.optimiser) {}
+    Parameters parameters;
+    Optimiser optimiser;
+  };
+  std::unique_ptr<Model> model_;
+  std::vector<std::unique_ptr<OfNetwork>> networks_;
+  Tensor state_;
+  std::optional<Random> random_;
+  Batch batch_;
+};
+
+}  // namespace likely
