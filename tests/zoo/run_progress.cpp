@@ -39,12 +39,20 @@ ProgressPlan plan_of(std::int64_t steps, std::int64_t an_epoch) {
 TEST_CASE(
     "progress: a line has place, bar, time left, loss, bound, gap, rate, speed and share of peak") {
   Progress progress({stderr, false}, Verbosity::quiet, plan_of(9380, 469), 0, start);
-  ProgressValues values{92.123, 0.001, 91.2, 6.4};
+  ProgressValues values{92.123, 0.001, 91.2, 6.4, {}};
   progress.step(1130, values, at(20));
   CHECK(
       progress.line(values, at(20)) ==
       "epoch 3/20  40 %|####      | 192/469 [00:20<02:26, 56.5 it/s]  loss 92.12  nll 91.20 nats  "
       "gap 6.40  lr 0.001  7.2k img/s  56 % of peak");
+}
+
+TEST_CASE("progress: what a step records stands beside the loss, but for the loss itself") {
+  Progress progress({stderr, false}, Verbosity::quiet, plan_of(100, 0), 0, start);
+  ProgressValues values{-0.5, 0.001, {}, {}, {{"critic_loss", -0.5}, {"critic_gap", 0.61}}};
+  progress.step(50, values, at(1));
+  CHECK(progress.line(values, at(1)).find("  loss -0.5  critic gap 0.61  lr 0.001") !=
+        std::string::npos);
 }
 
 TEST_CASE("progress: an endless data set counts steps alone") {

@@ -103,7 +103,7 @@ Diagnosis Dcgan::diagnose(const Tensor& held_out, Random& random) {
           ? "the discriminator hardly tells samples apart: the generator has come close, or the "
             "discriminator is too weak to teach it"
           : "balanced: the discriminator tells most samples apart, and not all";
-  return {{{"held_out_real_recognised", real}, {"held_out_generated_recognised", generated}},
+  return {{{"real_recognised", real}, {"generated_recognised", generated}},
           verdict};
 }
 

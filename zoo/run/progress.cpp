@@ -94,10 +94,9 @@ std::string Progress::line(const ProgressValues& values, Clock::time_point now) 
     text += fmt::format("  nll {:.2f} nats", *values.nats);
   if (values.gap)
     text += fmt::format("  gap {:.2f}", *values.gap);
-  for (const auto* named : {&values.recorded, &values.diagnosed})
-    for (const auto& [name, value] : *named)
-      if (value != values.loss)
-        text += fmt::format("  {} {:.3g}", spaced(name), value);
+  for (const auto& [name, value] : values.recorded)
+    if (value != values.loss)
+      text += fmt::format("  {} {:.3g}", spaced(name), value);
   text += fmt::format("  lr {:.2g}  {} img/s", values.rate,
                       scaled(rate_ * static_cast<double>(plan_.images_a_step)));
   if (plan_.peak_flops > 0 && plan_.flops_a_step > 0)

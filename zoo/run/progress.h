@@ -31,8 +31,7 @@ struct ProgressPlan {
 struct ProgressValues {
   double loss = 0, rate = 0;
   std::optional<double> nats, gap;  // of the last evaluation
-  // By the step, shown where not the loss; and by the last diagnosis.
-  std::vector<std::pair<std::string, double>> recorded, diagnosed;
+  std::vector<std::pair<std::string, double>> recorded;  // shown where not the loss
 };
 
 class Progress {

@@ -62,7 +62,8 @@ class TrainingRun {
   ProgressPlan plan_;
   ProgressValues values_;
   std::optional<Evaluation> latest_;
-  std::string verdict_;  // of the newest diagnosis
+  Metrics::Values held_out_;  // the first number of the newest diagnosis, if any
+  std::string verdict_;       // and its words
   std::int64_t saved_step_ = -1, drawn_step_ = -1;
   std::string failure_;  // of the newest attempt to write; empty after one that went well
 };
@@ -143,6 +144,7 @@ void TrainingRun::turn() {
   Metrics::Values line{
       {"loss", values_.loss}, {"rate", update.rate}, {"gradient_norm", update.gradient_norm}};
   line.insert(line.end(), values_.recorded.begin(), values_.recorded.end());
+  values_.recorded.insert(values_.recorded.end(), held_out_.begin(), held_out_.end());
   if (due("eval-every"))
     evaluate(line);
   if (due("log-every") || due("eval-every"))
@@ -181,7 +183,8 @@ void TrainingRun::evaluate(Metrics::Values& line) {
 // A verdict is said when it changes.
 void TrainingRun::add_diagnosis(const Diagnosis& diagnosis, Metrics::Values& line) {
   line.insert(line.end(), diagnosis.values.begin(), diagnosis.values.end());
-  values_.diagnosed = diagnosis.values;
+  held_out_ = diagnosis.values;
+  held_out_.resize(std::min<std::size_t>(1, held_out_.size()));
   if (!diagnosis.verdict.empty() && diagnosis.verdict != verdict_)
     progress_->say(fmt::format("step {}: {}", trainer_.step(), diagnosis.verdict));
   verdict_ = diagnosis.verdict;
