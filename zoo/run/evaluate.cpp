@@ -117,7 +117,7 @@ std::string listed(const std::vector<std::string>& words) {
 }
 
 std::string row(const std::string& name, const std::string& text) {
-  return fmt::format("  {:<26}{}\n", name, text);
+  return fmt::format("  {:<25} {}\n", name, text);
 }
 
 // Figures in rows; what they are of in columns.
