@@ -56,7 +56,6 @@ std::unique_ptr<Model> make_wgan_gp(const Settings& settings, const DataInfo& da
   Wasserstein::Options options;
   options.critic = options.generator = network_options(settings);
   options.generator.normalised = true;
-  options.critic.normalised = settings.text("critic-normalisation") == "batch";
   options.critic_steps = settings.integer("critic-steps");
   const kernels::Adam adam{static_cast<float>(settings.number("beta1")), 0.9f};
   options.critic_optimiser.method = options.generator_optimiser.method = adam;
