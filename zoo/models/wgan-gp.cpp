@@ -87,12 +87,12 @@ ModelDescription wgan_gp_description() {
       return;
     keep_grey(settings, data);
     const bool quick = preset == Preset::quick;
-    settings.set("width", std::int64_t{quick ? 16 : 64});
+    settings.set("width", std::int64_t{quick ? 16 : preset == Preset::small ? 32 : 64});
     settings.set("latents", std::int64_t{128});
     settings.set("batch", std::int64_t{64});
     settings.set("beta1", 0.0);
     settings.set("lambda", 10.0);
-    settings.set("rate", quick ? 5e-4 : preset == Preset::small ? 2e-4 : 1e-4);
+    settings.set("rate", preset == Preset::paper ? 1e-4 : 5e-4);
     settings.set("steps", std::int64_t{quick ? 200 : preset == Preset::small ? 3000 : 200000});
   };
   d.data = points_then_images();
@@ -107,7 +107,7 @@ ModelDescription wgan_gp_description() {
       {"networks on points", "MLP, 3 x 512, ReLU", "MLP, 3 x 512, ReLU",
        "`paper`: 3 x 512; `small` 3 x 256, `quick` 3 x 128", "less work"},
       {"networks on images", "many; the generator normalised by batch, the critic not",
-       "5x5 kernels, width 64 (MNIST)", "4x4 kernels, stride 2, width 64",
+       "5x5 kernels, width 64 (MNIST)", "4x4 kernels, stride 2, width 64; `small` 32, `quick` 16",
        "the sizes of DCGAN as everybody runs it"},
       {"batch", "64; 256 on points", "50 to 64; 256", "64; 256", "as published"},
   };
