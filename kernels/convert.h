@@ -39,6 +39,15 @@ LIKELY_HD To convert(From value) {
 template <class T>
 using Computed = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
+// Calls f(Type<T>{}) with the C++ type of a floating-point `dtype`; of another, does nothing.
+template <class F>
+void with_floating(DType dtype, F f) {
+  with_type(dtype, [&]<class T>(Type<T> type) {
+    if constexpr (is_floating(dtype_of<T>))
+      f(type);
+  });
+}
+
 template <bool add, class To, class From>
 LIKELY_HD void put(To& to, From from) {
   if constexpr (add)

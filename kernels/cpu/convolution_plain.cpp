@@ -4,15 +4,13 @@
 
 #include <algorithm>
 
+#include "kernels/convert.h"
 #include "kernels/convolution_geometry.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/parallel.h"
 
 namespace likely::kernels {
 namespace {
-
-template <class T>
-using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 // Up to 64 neighbouring results and their accumulators.
 template <class T>
@@ -22,7 +20,7 @@ class Block {
   Block(const ConvolutionProblem& problem, T* results, std::int64_t count)
       : problem_(problem), results_(results), count_(count) {
     for (std::int64_t j = 0; j < count; ++j)
-      sum_[j] = problem.add ? static_cast<Sum<T>>(results[j]) : 0;
+      sum_[j] = problem.add ? static_cast<Computed<T>>(results[j]) : 0;
   }
 
   // left[p] right[p, j] for p = 0, 1, …
@@ -30,14 +28,14 @@ class Block {
            std::int64_t apart) {
     for (std::int64_t p = 0; p < terms; ++p)
       for (std::int64_t j = 0; j < count_; ++j)
-        sum_[j] = multiply_add(static_cast<Sum<T>>(left[p]),
-                               static_cast<Sum<T>>(right[p * step + j * apart]), sum_[j]);
+        sum_[j] = multiply_add(static_cast<Computed<T>>(left[p]),
+                               static_cast<Computed<T>>(right[p * step + j * apart]), sum_[j]);
   }
 
   void finish_from(std::int64_t channel) {
-    Sum<T> bias[most];
+    Computed<T> bias[most];
     for (std::int64_t j = 0; problem_.biased && j < count_; ++j)
-      bias[j] = static_cast<Sum<T>>(static_cast<const T*>(problem_.bias)[channel + j]);
+      bias[j] = static_cast<Computed<T>>(static_cast<const T*>(problem_.bias)[channel + j]);
     finish(problem_.activation, problem_.slope, problem_.biased ? bias : nullptr, 1, count_, sum_,
            count_);
     for (std::int64_t j = 0; j < count_; ++j)
@@ -48,7 +46,7 @@ class Block {
   const ConvolutionProblem& problem_;
   T* results_;
   std::int64_t count_;
-  Sum<T> sum_[most];
+  Computed<T> sum_[most];
 };
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/convert.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/matmul.h"
@@ -17,17 +18,8 @@ bool serves(const MatmulProblem& problem) { return !problem.tf32; }
 // ---- Plain: one accumulator an output, k ascending, any type and strides.
 
 template <class T>
-struct Sum {
-  using type = T;
-};
-template <>
-struct Sum<bf16> {
-  using type = float;
-};
-
-template <class T>
 void plain_row(const MatmulProblem& problem, std::int64_t batch, std::int64_t i) {
-  using S = typename Sum<T>::type;
+  using S = Computed<T>;
   constexpr std::int64_t block = 64;
   const T* a = static_cast<const T*>(problem.a) + batch * problem.a_batch + i * problem.a_row;
   const T* b = static_cast<const T*>(problem.b) + batch * problem.b_batch;

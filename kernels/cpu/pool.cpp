@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/convert.h"
 #include "kernels/parallel.h"
 #include "kernels/pool_geometry.h"
 
@@ -11,9 +12,6 @@ namespace {
 
 constexpr std::int64_t chunk = 1 << 14;      // elements a thread takes at a time
 constexpr std::int64_t most_channels = 256;  // at once
-
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 // f(batch, row, column, number) for every pixel of [batch, extent], a few rows a thread.
 template <class F>
@@ -29,7 +27,7 @@ void each_of(const PoolProblem& p, Pixels extent, F f) {
 
 template <class T>
 void max(const PoolProblem& p) {
-  using A = Accumulator<T>;
+  using A = Computed<T>;
   each_of(p, p.windows,
           [&](std::int64_t batch, std::int64_t row, std::int64_t column, std::int64_t number) {
             const T* image =
@@ -56,7 +54,7 @@ void max(const PoolProblem& p) {
 // windows.
 template <class T, bool forward>
 void sums(const PoolProblem& p) {
-  using A = Accumulator<T>;
+  using A = Computed<T>;
   const Pixels &to = forward ? p.windows : p.image, &from = forward ? p.image : p.windows;
   each_of(p, to,
           [&](std::int64_t batch, std::int64_t row, std::int64_t column, std::int64_t number) {
@@ -84,25 +82,17 @@ void sums(const PoolProblem& p) {
           });
 }
 
-template <class F>
-void with_floating(const PoolProblem& problem, F f) {
-  with_type(problem.dtype, [&]<class T>(Type<T> type) {
-    if constexpr (is_floating(dtype_of<T>))
-      f(type);
-  });
-}
-
 const Registered<PoolBackend> registered(
     pool_family(), Device::cpu, Source::own,
     {"pool",
      [](const PoolProblem& problem) {
-       with_floating(problem, [&]<class T>(Type<T>) { max<T>(problem); });
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { max<T>(problem); });
      },
      [](const PoolProblem& problem) {
-       with_floating(problem, [&]<class T>(Type<T>) { sums<T, true>(problem); });
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { sums<T, true>(problem); });
      },
      [](const PoolProblem& problem) {
-       with_floating(problem, [&]<class T>(Type<T>) { sums<T, false>(problem); });
+       with_floating(problem.dtype, [&]<class T>(Type<T>) { sums<T, false>(problem); });
      }});
 
 }  // namespace

@@ -2,6 +2,7 @@
 // which tiled products serve.
 #include <algorithm>
 
+#include "kernels/convert.h"
 #include "kernels/convolution_geometry.h"
 #include "kernels/convolution_parts.h"
 #include "kernels/cuda/convolution_proofs.h"
@@ -10,15 +11,12 @@
 namespace likely::kernels::cuda {
 namespace {
 
-template <class T>
-using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
-
 // One output's accumulator. It takes terms in the order of the CPU's plain kernel.
 template <class T, bool tf32>
 class Output {
  public:
   LIKELY_DEVICE Output(const ConvolutionProblem& p, T* result)
-      : result_(result), sum_(p.add ? Sum<T>(*result) : Sum<T>(0)) {}
+      : result_(result), sum_(p.add ? Computed<T>(*result) : Computed<T>(0)) {}
 
   LIKELY_DEVICE void add(const T* a, const T* b, std::int64_t terms, std::int64_t a_step,
                          std::int64_t b_step) {
@@ -28,20 +26,20 @@ class Output {
 
   LIKELY_DEVICE void finish(const ConvolutionProblem& p, std::int64_t channel) {
     if (p.biased)
-      sum_ = sum_ + Sum<T>(static_cast<const T*>(p.bias)[channel]);
+      sum_ = sum_ + Computed<T>(static_cast<const T*>(p.bias)[channel]);
     *result_ = T(activated(p, sum_));
   }
 
  private:
-  LIKELY_DEVICE static Sum<T> rounded(T x) {
+  LIKELY_DEVICE static Computed<T> rounded(T x) {
     if constexpr (tf32)
       return __builtin_bit_cast(float, to_tf32(x));
     else
-      return Sum<T>(x);
+      return Computed<T>(x);
   }
 
   T* result_;
-  Sum<T> sum_;
+  Computed<T> sum_;
 };
 
 template <class T, bool tf32>

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "kernels/convert.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/matmul_proofs.h"
 
@@ -11,14 +12,11 @@ namespace {
 
 // ---- Plain: a thread an output, k ascending, any type and strides.
 
-template <class T>
-using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
-
 constexpr int plain_threads = 128;
 
 template <class T>
 __global__ void __launch_bounds__(plain_threads) plain(MatmulProblem p) {
-  using S = Sum<T>;
+  using S = Computed<T>;
   const std::int64_t outputs = p.batch * p.m * p.n;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

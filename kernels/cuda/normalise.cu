@@ -1,6 +1,7 @@
 // Normalisation on CUDA: threads keep their channels and walk down the rows. Means, squared
 // deviations and sums of gradients are reduced as columns are (columns.h); x is read once for the
 // mean and once for the variance.
+#include "kernels/convert.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/normalise_proofs.h"
@@ -8,9 +9,6 @@
 
 namespace likely::kernels::cuda {
 namespace {
-
-template <class T>
-using Statistic = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 // Σ h and Σ h (x - mean), joined side by side.
 template <class A>
@@ -51,7 +49,7 @@ LIKELY_DEVICE A before(const Normalise& how, A g, A y) {
 // The problem with its types, and a thread's view of it.
 template <class T>
 struct Typed {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   static constexpr int size = Pack<T>::size;
 
   std::int64_t images, positions, channels;
@@ -97,7 +95,7 @@ LIKELY_DEVICE void each(A (&value)[size], std::int64_t left, F what) {
 // The sum of x, or of (x - mean)² where there is a mean.
 template <class T>
 struct Deviations {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   using Op = Sum<A>;
   static constexpr int size = Pack<T>::size, at_once = 4;
 
@@ -137,7 +135,7 @@ struct Deviations {
 
 template <class T>
 struct Slopes {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   using Op = PairSum<A>;
   static constexpr int size = Pack<T>::size, at_once = 2;
 
@@ -248,7 +246,7 @@ void reduce_columns(const Variant& variant, Task task, typename Task::Op::Value*
 // activation(scale x̂ + shift), or the gradient of x where there is g.
 template <class T, bool gradient>
 __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut) {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   constexpr int size = Pack<T>::size, at_once = 2;
   const Share share(cut, size, of.images, of.positions, of.channels);
   const std::int64_t image = share.outer * of.channels + share.column;
@@ -309,7 +307,7 @@ bool split(const NormaliseProblem& problem) {
 
 template <class T>
 void moments(const NormaliseProblem& problem, void* space) {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   const Typed<T> typed(problem);
   const Variant& variant =
       split<T>(problem) ? NormaliseVariants<T>::split_moments : NormaliseVariants<T>::moments;
@@ -331,7 +329,7 @@ void moments(const NormaliseProblem& problem, void* space) {
 
 template <class T>
 void sums(const NormaliseProblem& problem, void* space) {
-  using A = Statistic<T>;
+  using A = Computed<T>;
   reduce_columns(split<T>(problem) ? NormaliseVariants<T>::split_sums : NormaliseVariants<T>::sums,
                  Slopes<T>{.cut = {},
                            .outer = problem.images,
@@ -347,14 +345,6 @@ void write(const NormaliseProblem& problem) {
   const Cut cut = column_cut(Pack<T>::size, problem.positions, problem.channels);
   launch(gradient ? NormaliseVariants<T>::data : NormaliseVariants<T>::values, written<T, gradient>,
          grid_of(cut, Pack<T>::size, problem.images, problem.channels, 0), Typed<T>(problem), cut);
-}
-
-template <class F>
-void with_floating(DType dtype, F f) {
-  with_type(dtype, [&]<class T>(Type<T> type) {
-    if constexpr (is_floating(dtype_of<T>))
-      f(type);
-  });
 }
 
 // Of the pairs, which are the larger; values of moments take half.

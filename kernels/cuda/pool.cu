@@ -1,5 +1,6 @@
 // Pooling on CUDA: a thread owns a pack of channels of what it writes, so that nothing is added by
 // two.
+#include "kernels/convert.h"
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/pool.h"
@@ -7,9 +8,6 @@
 
 namespace likely::kernels::cuda {
 namespace {
-
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 // Where a thread's pack lies: `at` is its pixel of [batch, extent], `first` its first channel.
 struct Spot {
@@ -31,7 +29,7 @@ struct Spot {
 
 template <class T>
 __global__ void __launch_bounds__(block_threads, 2) largest(PoolProblem p, bool aligned) {
-  using A = Accumulator<T>;
+  using A = Computed<T>;
   constexpr int size = Pack<T>::size;
   const Spot spot(p, p.windows, size);
   if (spot.batch >= p.batch)
@@ -64,7 +62,7 @@ __global__ void __launch_bounds__(block_threads, 2) largest(PoolProblem p, bool 
 
 template <class T, bool forward>
 __global__ void __launch_bounds__(block_threads, 2) sums(PoolProblem p, bool aligned) {
-  using A = Accumulator<T>;
+  using A = Computed<T>;
   constexpr int size = Pack<T>::size;
   const Pixels &extent = forward ? p.windows : p.image, &other = forward ? p.image : p.windows;
   const Spot spot(p, extent, size);
@@ -138,28 +136,21 @@ void launch_on(const Variant& variant, Kernel kernel, const PoolProblem& p, cons
       p, aligned);
 }
 
-template <class F>
-void with_floating(const PoolProblem& problem, F f) {
-  with_type(problem.dtype, [&]<class T>(Type<T> type) {
-    if constexpr (is_floating(dtype_of<T>))
-      f(type);
-  });
-}
-
 const Registered<PoolBackend> registered(
     pool_family(), Device::cuda, Source::own,
     {"pool",
      [](const PoolProblem& p) {
-       with_floating(
-           p, [&]<class T>(Type<T>) { launch_on<T>(Variants<T>::max, largest<T>, p, p.windows); });
+       with_floating(p.dtype, [&]<class T>(Type<T>) {
+         launch_on<T>(Variants<T>::max, largest<T>, p, p.windows);
+       });
      },
      [](const PoolProblem& p) {
-       with_floating(p, [&]<class T>(Type<T>) {
+       with_floating(p.dtype, [&]<class T>(Type<T>) {
          launch_on<T>(Variants<T>::sum, sums<T, true>, p, p.windows);
        });
      },
      [](const PoolProblem& p) {
-       with_floating(p, [&]<class T>(Type<T>) {
+       with_floating(p.dtype, [&]<class T>(Type<T>) {
          launch_on<T>(Variants<T>::spread, sums<T, false>, p, p.image);
        });
      }});

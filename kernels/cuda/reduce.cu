@@ -1,6 +1,7 @@
 // Reductions on CUDA. A group of threads works on one result in a row, or on adjacent results in
 // columns. What a group does not finish in a few steps is cut into parts, and another launch
 // reduces their values: a tree that depends on the reduced and inner extents alone.
+#include "kernels/convert.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/reduce_proofs.h"
@@ -172,7 +173,7 @@ void reduce_with(const ReduceProblem& problem, void* workspace) {
 
 void fill(const ReduceProblem& problem, void* workspace) {
   with_type(problem.dtype, [&]<class T>(Type<T>) {
-    using A = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+    using A = Computed<T>;
     if constexpr (!is_floating(dtype_of<T>))
       return;
     else if (problem.position)

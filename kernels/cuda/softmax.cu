@@ -2,6 +2,7 @@
 // has packs, or to a block. Up to 8192 columns it stays in registers; beyond, it is read again.
 #include <bit>
 
+#include "kernels/convert.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/launch.h"
@@ -18,7 +19,7 @@ constexpr int most_of_warp = held * warp_size, most_held = held * block_threads;
 
 template <class T>
 struct Rows {
-  using A = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+  using A = Computed<T>;
   static constexpr int size = Pack<T>::size;
 
   SoftmaxKind kind;
