@@ -300,7 +300,7 @@ void passes(Bench& bench) {
   for (const std::int64_t count : {820000, 16 << 20}) {
     const auto flat = [&](double value) { return full({count}, value); };
     const FlatState state{flat(0.1), flat(0.01), flat(0), flat(0), full({1}, 0, DType::i64),
-                          {},        0,          {}};
+                          {},        0,          0,       {}};
     const Tensor step = make_step_state({.seed = 1, .rate = 1e-3f});
     bench.memory(fmt::format("Adam over {} f32", count), 28.0 * count,
                  [&] { adam({}, {}, state, step); });

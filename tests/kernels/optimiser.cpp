@@ -228,7 +228,7 @@ TEST_CASE("optimisers: threads and instruction sets change no bit" * cpu_only) {
     state.average = filled({count}, 0, dtype_of<T>);
     (loops.*loop)({count, state.values.data<T>(), state.gradients.data<T>(), state.first.data<T>(),
                    state.second.data<T>(), state.average.data<T>(), T(0.7), T(0.1), T(0.01), T(0.9),
-                   T(0.1), T(0.99), T(0.01), T(3), T(1e-8), T(0.3)});
+                   T(0.1), T(0.99), T(0.01), T(3), T(1e-8), T(0.3), T(0.8)});
     double sum, finite;
     loops.squares(state.values.data<T>(), count, &sum, &finite);
     Values all =
