@@ -11,27 +11,12 @@
 #include "tests/device.h"
 #include "tests/kernels/convolution_problems.h"
 #include "tests/kernels/tools.h"
+#include "tests/reference/activation.h"
 
 using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-double activated(Activation activation, double slope, double x) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::leaky_relu:
-      return x > 0 ? x : slope * x;
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-x));
-  }
-  return 0;
-}
 
 // Sums from `start`, what their terms are together as large as, and the most terms of one.
 struct Expected {

@@ -7,6 +7,7 @@
 #include "kernels/copy.h"
 #include "nn/optimiser.h"
 #include "tensor/safetensors.h"
+#include "tests/zoo/golden.h"
 #include "zoo/adversarial/wasserstein.h"
 #include "zoo/models/dcgan.h"
 
@@ -14,19 +15,7 @@ using namespace likely;
 
 namespace {
 
-// ‖a - b‖ / ‖b‖, where b is more than rounding
-double relative_distance(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = kernels::to_doubles(a), y = kernels::to_doubles(b);
-  REQUIRE(x.size() == y.size());
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    difference += (x[i] - y[i]) * (x[i] - y[i]);
-    norm += y[i] * y[i];
-  }
-  return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-4);
-}
-
-constexpr double bar = 1e-4;
+constexpr double bar = 1e-4, rounding = 1e-4;
 
 // A normalisation takes this bias away again: its gradient is rounding, and Adam's step its sign.
 bool without_effect(const std::string& name) { return name.ends_with("generator.main.2.bias"); }
@@ -72,7 +61,7 @@ class Golden {
       if (without_effect(prefix + name))
         continue;
       INFO("" << prefix << name);
-      CHECK(relative_distance(value, at(prefix + name)) < bar);
+      CHECK(relative_distance(value, at(prefix + name), rounding) < bar);
     }
   }
 
@@ -83,13 +72,13 @@ class Golden {
     Optimiser optimiser(parameters, {.method = adam});
     Tensor step = make_step_state({.rate = 2e-4f});
     const Tensor value = optimiser.update(step, [&](int) { return loss(); });
-    CHECK(relative_distance(value, at("result/" + network)) < bar);
+    CHECK(relative_distance(value, at("result/" + network), rounding) < bar);
     check("after/" + network + ".", module);
     parameters.rebase(parameters.gradients());  // to be laid out as the values are
     for (const auto& [name, gradient] : module.for_pytorch())
       if (name.find("running_") == std::string::npos && !without_effect(network + "." + name)) {
         INFO(name);
-        CHECK(relative_distance(gradient, at("gradient/" + network + "." + name)) < bar);
+        CHECK(relative_distance(gradient, at("gradient/" + network + "." + name), rounding) < bar);
       }
     parameters.rebase(parameters.values());
   }
@@ -110,7 +99,7 @@ TEST_CASE("dcgan: losses, gradients and one step of Adam agree with PyTorch") {
   golden.load("generator", *generator);
   const kernels::Adam adam{0.5f, 0.999f};
   const Variable generated = (*generator)(golden.at("z"));
-  CHECK(relative_distance(generated.value(), golden.images("fake")) < bar);
+  CHECK(relative_distance(generated.value(), golden.images("fake"), rounding) < bar);
   golden.check_update("discriminator", *discriminator, adam, [&] {
     const Variable of_real = (*discriminator)(golden.images("real"));
     return discriminator_loss(of_real, (*discriminator)(stop_gradient(generated)));

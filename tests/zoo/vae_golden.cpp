@@ -1,28 +1,15 @@
 // The VAE beside PyTorch on the same weights: tests/interop/make_golden.py wrote the numbers.
 #include <doctest/doctest.h>
 
-#include <cmath>
-
 #include "kernels/copy.h"
 #include "nn/parameters.h"
 #include "tensor/safetensors.h"
+#include "tests/zoo/golden.h"
 #include "zoo/models/vae.h"
 
 using namespace likely;
 
 namespace {
-
-// ‖a - b‖ / ‖b‖
-double relative_distance(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = kernels::to_doubles(a), y = kernels::to_doubles(b);
-  REQUIRE(x.size() == y.size());
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    difference += (x[i] - y[i]) * (x[i] - y[i]);
-    norm += y[i] * y[i];
-  }
-  return std::sqrt(difference / norm);
-}
 
 struct Golden {
   SafeTensors file = load_safetensors(LIKELY_SOURCE "/tests/interop/vae.safetensors");

@@ -3,7 +3,7 @@
 #include "autograd/tape.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
-#include "zoo/run/latents.h"
+#include "zoo/adversarial/settings.h"
 
 namespace likely {
 
@@ -31,18 +31,13 @@ Tensor interpolates(const Tensor& real, const Tensor& fake, const Draw& draw) {
 }
 
 Wasserstein::Wasserstein(const Shape& sample, const Options& options)
-    : space_(sample),
+    : Adversarial(sample, options.generator),
       options_(options),
-      critic_(make_critic(space_, options.critic)),
-      generator_(make_generator(space_, options.generator)) {}
+      critic_(make_critic(space_, options.critic)) {}
 
 std::vector<Network> Wasserstein::networks() {
   return {{"critic", *critic_, options_.critic_optimiser},
           {"generator", *generator_, options_.generator_optimiser}};
-}
-
-Variable Wasserstein::generate(std::int64_t count, DType dtype, const Draw& draw) const {
-  return (*generator_)(kernels::normal({count, options_.generator.latents}, draw, dtype));
 }
 
 Variable Wasserstein::penalty(const Tensor&, const Tensor&, Random&) { return none; }
@@ -55,8 +50,8 @@ Variable Wasserstein::gap(const Variable& real, const Variable& fake) const {
 
 Wasserstein::CriticTerms Wasserstein::critic_terms(const Batch& batch, Random& random) {
   const Variable real = space_.from_data(batch.images);
-  const Variable fake =
-      stop_gradient(generate(real.size(0), real.dtype(), random.draw("train/latent")));
+  const Variable fake = stop_gradient(
+      (*generator_)(latents(real.size(0), random.draw("train/latent"), real.dtype())));
   const Variable gap = this->gap(real, fake);
   const Variable added = penalty(real.value(), fake.value(), random);
   return {gap, added.defined() ? added - gap : -gap};
@@ -65,8 +60,8 @@ Wasserstein::CriticTerms Wasserstein::critic_terms(const Batch& batch, Random& r
 Variable Wasserstein::loss(std::size_t network, const Batch& batch, Random& random) {
   if (network == critic_place)
     return critic_terms(batch, random).loss;
-  return -mean((*critic_)(
-      generate(batch.images.size(0), batch.images.dtype(), random.draw("train/latent"))));
+  return -mean((*critic_)((*generator_)(
+      latents(batch.images.size(0), random.draw("train/latent"), batch.images.dtype()))));
 }
 
 Tensor Wasserstein::step(StepContext& context) {
@@ -84,25 +79,33 @@ Tensor Wasserstein::step(StepContext& context) {
   return critic_loss;
 }
 
-Tensor Wasserstein::sample(std::int64_t count, Random& random) {
-  const NotRecording off;
-  return space_.to_data(generate(count, DType::f32, random.draw("sample/latent")));
-}
-
-Tensor Wasserstein::interpolate(std::int64_t rows, std::int64_t columns, Random& random) {
-  const NotRecording off;
-  return space_.to_data((*generator_)(
-      latent_paths(rows, columns, options_.generator.latents, random.draw("sample/path"))));
-}
-
 Diagnosis Wasserstein::diagnose(const Tensor& held_out, Random& random) {
   const Variable real = space_.from_data(held_out);
-  const Variable fake = generate(real.size(0), real.dtype(), random.draw("evaluate/latent"));
+  const Variable fake =
+      (*generator_)(latents(real.size(0), random.draw("evaluate/latent"), real.dtype()));
   const Tensor gap = this->gap(real, fake).value();
   const double value = gap.is_meta() ? 0 : gap.item<double>();
   Diagnosis diagnosis = judge(value, real.value(), fake.value(), random);
   diagnosis.values.insert(diagnosis.values.begin(), {"held_out_critic_gap", value});
   return diagnosis;
+}
+
+std::vector<Setting> wasserstein_settings() {
+  std::vector<Setting> settings = network_settings();
+  settings.push_back(fixed_setting(
+      "critic-steps", "updates of the critic for each of the generator", std::int64_t{5}));
+  settings.push_back(fixed_setting("critic-normalisation", "of the critic's layers, of images",
+                                   "none", {"none", "batch"}));
+  return settings;
+}
+
+Wasserstein::Options wasserstein_options(const Settings& settings) {
+  Wasserstein::Options options;
+  options.critic = options.generator = network_options(settings);
+  options.generator.normalised = true;
+  options.critic.normalised = settings.text("critic-normalisation") == "batch";
+  options.critic_steps = settings.integer("critic-steps");
+  return options;
 }
 
 }  // namespace likely

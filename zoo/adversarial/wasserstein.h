@@ -1,8 +1,7 @@
 // Wasserstein GANs (Arjovsky, Chintala & Bottou 2017): a critic f whose slope is held back
 // maximises E f(x) - E f(G(z)), a generator G maximises E f(G(z)).
 #pragma once
-#include "zoo/adversarial/networks.h"
-#include "zoo/run/model.h"
+#include "zoo/adversarial/adversarial.h"
 
 namespace likely {
 
@@ -18,7 +17,7 @@ Variable gradient_norms(const Critic& critic, const Tensor& x);
 // e real + (1 - e) fake with one e ~ U(0, 1) a sample.
 Tensor interpolates(const Tensor& real, const Tensor& fake, const Draw& draw);
 
-class Wasserstein : public Model {
+class Wasserstein : public Adversarial {
  public:
   struct Options {
     NetworkOptions critic, generator;
@@ -30,8 +29,6 @@ class Wasserstein : public Model {
   std::vector<Network> networks() override;
   Variable loss(std::size_t network, const Batch& batch, Random& random) override;
   Tensor step(StepContext& context) override;
-  Tensor sample(std::int64_t count, Random& random) override;
-  Tensor interpolate(std::int64_t rows, std::int64_t columns, Random& random) override;
   Diagnosis diagnose(const Tensor& held_out, Random& random) override;
 
   static constexpr std::size_t critic_place = 0, generator_place = 1;  // in networks()
@@ -49,11 +46,13 @@ class Wasserstein : public Model {
   };
   CriticTerms critic_terms(const Batch& batch, Random& random);
   Variable gap(const Variable& real, const Variable& fake) const;
-  Variable generate(std::int64_t count, DType dtype, const Draw& draw) const;
 
-  SampleSpace space_;
   Options options_;
-  std::unique_ptr<SampleNetwork> critic_, generator_;
+  std::unique_ptr<SampleNetwork> critic_;
 };
+
+// The settings of networks and critic that all of these have, and what they say.
+std::vector<Setting> wasserstein_settings();
+Wasserstein::Options wasserstein_options(const Settings& settings);
 
 }  // namespace likely

@@ -24,9 +24,7 @@ LabelledImages load(const DataSetDescription& set, const DataFile& file,
 // All files but the last are for training, their last `held_out` images for validation.
 std::unique_ptr<DataSet> make(const DataSetDescription& set, std::int64_t held_out,
                               const DataOptions& options) {
-  if (options.binarisation.value_or(Binarisation::none) != Binarisation::none)
-    fail<UsageError>("data: {} is in colour. Leave out --binarisation {}.", set.name,
-                     name_of(*options.binarisation));
+  refuse_binarisation(set.name, options);
   Tensors images, labels;
   for (std::size_t i = 0; i + 1 < set.files.size(); ++i) {
     const LabelledImages part = load(set, set.files[i], options);

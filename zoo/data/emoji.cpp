@@ -50,9 +50,7 @@ EmojiTable table_on_meta() {
 
 std::unique_ptr<DataSet> make_emoji(std::int64_t side, const DataOptions& options) {
   const DataSetDescription set = emoji_description(side);
-  if (options.binarisation.value_or(Binarisation::none) != Binarisation::none)
-    fail<UsageError>("data: {} is in colour. Leave out --binarisation {}.", set.name,
-                     name_of(*options.binarisation));
+  refuse_binarisation(set.name, options);
   const Tensor images = load_idx(set, set.files[0], options);
   const EmojiTable table =
       images.is_meta()

@@ -107,9 +107,7 @@ SplitRows tenths(std::int64_t count) {
 }
 
 std::unique_ptr<DataSet> make_png_folder(std::int64_t side, const DataOptions& options) {
-  if (options.binarisation.value_or(Binarisation::none) != Binarisation::none)
-    fail<UsageError>("data: pngs-{} is in colour. Leave out --binarisation {}.", side,
-                     name_of(*options.binarisation));
+  refuse_binarisation(fmt::format("pngs-{}", side), options);
   const std::vector<std::filesystem::path> files = png_files(options.directory / "pngs");
   const auto count = static_cast<std::int64_t>(files.size());
   const Tensor images = Tensor::empty({count, side, side, 3}, DType::u8, options.device);

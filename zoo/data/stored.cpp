@@ -92,6 +92,12 @@ StoredSplits divided(const Tensor& images, const Tensor& labels,
   return splits;
 }
 
+void refuse_binarisation(const std::string& set, const DataOptions& options) {
+  if (options.binarisation.value_or(Binarisation::none) != Binarisation::none)
+    fail<UsageError>("data: {} is in colour. Leave out --binarisation {}.", set,
+                     name_of(*options.binarisation));
+}
+
 std::filesystem::path locate_or_explain(const DataSetDescription& set, const DataFile& file,
                                         const std::filesystem::path& directory) {
   std::filesystem::path path = locate(file, directory);

@@ -25,6 +25,9 @@ StoredSplits divided(const Tensor& images, const Tensor& labels,
                      const std::vector<std::string>& captions, const SplitRows& rows,
                      Binarisation binarisation);
 
+// UsageError where `options` ask to make a set in colour black and white.
+void refuse_binarisation(const std::string& set, const DataOptions& options);
+
 // The path of a set's file; DataError with all that is needed, where it is missing.
 std::filesystem::path locate_or_explain(const DataSetDescription& set, const DataFile& file,
                                         const std::filesystem::path& directory);

@@ -1,9 +1,7 @@
 #include "zoo/models/dcgan.h"
 
 #include "kernels/copy.h"
-#include "kernels/random.h"
 #include "zoo/adversarial/settings.h"
-#include "zoo/run/latents.h"
 
 namespace likely {
 
@@ -18,18 +16,13 @@ Variable generator_loss(const Variable& logits_of_generated, Objective objective
 }
 
 Dcgan::Dcgan(const Shape& sample, const Options& options)
-    : space_(sample),
+    : Adversarial(sample, options.generator),
       options_(options),
-      discriminator_(make_critic(space_, options.discriminator)),
-      generator_(make_generator(space_, options.generator)) {}
+      discriminator_(make_critic(space_, options.discriminator)) {}
 
 std::vector<Network> Dcgan::networks() {
   return {{"discriminator", *discriminator_, options_.optimiser},
           {"generator", *generator_, options_.optimiser}};
-}
-
-Variable Dcgan::latents(std::int64_t count, const Draw& draw, DType dtype) const {
-  return kernels::normal({count, options_.generator.latents}, draw, dtype);
 }
 
 Dcgan::Logits Dcgan::logits(const Batch& batch, const Variable& generated) const {
@@ -68,17 +61,6 @@ Tensor Dcgan::step(StepContext& context) {
   return loss;
 }
 
-Tensor Dcgan::sample(std::int64_t count, Random& random) {
-  const NotRecording off;
-  return space_.to_data((*generator_)(latents(count, random.draw("sample/latent"))));
-}
-
-Tensor Dcgan::interpolate(std::int64_t rows, std::int64_t columns, Random& random) {
-  const NotRecording off;
-  return space_.to_data((*generator_)(
-      latent_paths(rows, columns, options_.generator.latents, random.draw("sample/path"))));
-}
-
 // The balance of the two on held-out samples, each batch normalised by itself as in training.
 Diagnosis Dcgan::diagnose(const Tensor& held_out, Random& random) {
   discriminator_->train();
@@ -103,8 +85,7 @@ Diagnosis Dcgan::diagnose(const Tensor& held_out, Random& random) {
           ? "the discriminator hardly tells samples apart: the generator has come close, or the "
             "discriminator is too weak to teach it"
           : "balanced: the discriminator tells most samples apart, and not all";
-  return {{{"real_recognised", real}, {"generated_recognised", generated}},
-          verdict};
+  return {{{"real_recognised", real}, {"generated_recognised", generated}}, verdict};
 }
 
 namespace {

@@ -1,8 +1,7 @@
 // Radford, Metz & Chintala (2015), Unsupervised Representation Learning with Deep Convolutional
 // Generative Adversarial Networks; the objectives are those of Goodfellow et al. (2014).
 #pragma once
-#include "zoo/adversarial/networks.h"
-#include "zoo/run/model.h"
+#include "zoo/adversarial/adversarial.h"
 
 namespace likely {
 
@@ -13,7 +12,7 @@ enum class Objective { non_saturating, minimax };
 Variable discriminator_loss(const Variable& logits_of_real, const Variable& logits_of_generated);
 Variable generator_loss(const Variable& logits_of_generated, Objective objective);
 
-class Dcgan : public Model {
+class Dcgan : public Adversarial {
  public:
   struct Options {
     NetworkOptions discriminator, generator;
@@ -26,8 +25,6 @@ class Dcgan : public Model {
   std::vector<Network> networks() override;
   Variable loss(std::size_t network, const Batch& batch, Random& random) override;
   Tensor step(StepContext& context) override;
-  Tensor sample(std::int64_t count, Random& random) override;
-  Tensor interpolate(std::int64_t rows, std::int64_t columns, Random& random) override;
   Diagnosis diagnose(const Tensor& held_out, Random& random) override;
 
  private:
@@ -36,11 +33,9 @@ class Dcgan : public Model {
     Variable of_real, of_generated;
   };
   Logits logits(const Batch& batch, const Variable& generated) const;
-  Variable latents(std::int64_t count, const Draw& draw, DType dtype = DType::f32) const;
 
-  SampleSpace space_;
   Options options_;
-  std::unique_ptr<SampleNetwork> discriminator_, generator_;
+  std::unique_ptr<SampleNetwork> discriminator_;
 };
 
 ModelDescription dcgan_description();

@@ -53,10 +53,7 @@ std::unique_ptr<Model> make_wgan_gp(const Settings& settings, const DataInfo& da
                       "wgan-gp: batch normalisation in the critic: then its value of one sample "
                       "depends on the others, and the penalty is on each sample's own slope. Use "
                       "--critic-normalisation none.");
-  Wasserstein::Options options;
-  options.critic = options.generator = network_options(settings);
-  options.generator.normalised = true;
-  options.critic_steps = settings.integer("critic-steps");
+  Wasserstein::Options options = wasserstein_options(settings);
   const kernels::Adam adam{static_cast<float>(settings.number("beta1")), 0.9f};
   options.critic_optimiser.method = options.generator_optimiser.method = adam;
   return std::make_unique<WganGp>(data.image, options, settings.number("lambda"));
@@ -69,19 +66,14 @@ ModelDescription wgan_gp_description() {
   d.name = "wgan-gp";
   d.title = "Gulrajani et al. (2017), Improved Training of Wasserstein GANs";
   d.summary = "a generator against a critic whose slopes are drawn to 1";
-  d.settings = network_settings();
-  d.settings.insert(
-      d.settings.end(),
-      {fixed_setting("critic-steps", "updates of the critic for each of the generator",
-                     std::int64_t{5}),
-       fixed_setting("critic-normalisation", "of the critic's layers, of images", "none",
-                     {"none", "batch"}),
-       {"lambda", "weight of the penalty on the critic's slopes", 0.1, 0.1, 0.1},
-       fixed_setting("beta1", "decay of Adam's first moment", 0.5),
-       steps_setting(2000, 5000, 100000),
-       batch_setting(256, 256, 256),
-       rate_setting(1e-3, 1e-3, 1e-4),
-       schedule_setting("linear", "linear", "constant")});
+  d.settings = wasserstein_settings();
+  d.settings.insert(d.settings.end(),
+                    {{"lambda", "weight of the penalty on the critic's slopes", 0.1, 0.1, 0.1},
+                     fixed_setting("beta1", "decay of Adam's first moment", 0.5),
+                     steps_setting(2000, 5000, 100000),
+                     batch_setting(256, 256, 256),
+                     rate_setting(1e-3, 1e-3, 1e-4),
+                     schedule_setting("linear", "linear", "constant")});
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     if (is_of_points(data))
       return;

@@ -18,11 +18,7 @@ class Wgan : public Wasserstein {
 };
 
 std::unique_ptr<Model> make_wgan(const Settings& settings, const DataInfo& data) {
-  Wasserstein::Options options;
-  options.critic = options.generator = network_options(settings);
-  options.generator.normalised = true;
-  options.critic.normalised = settings.text("critic-normalisation") == "batch";
-  options.critic_steps = settings.integer("critic-steps");
+  Wasserstein::Options options = wasserstein_options(settings);
   options.critic_optimiser.method = options.generator_optimiser.method = kernels::RmsProp{};
   options.critic_optimiser.bound = static_cast<float>(settings.number("clip"));
   return std::make_unique<Wgan>(data.image, options);
@@ -35,18 +31,13 @@ ModelDescription wgan_description() {
   d.name = "wgan";
   d.title = "Arjovsky, Chintala & Bottou (2017), Wasserstein GAN";
   d.summary = "a generator against a critic with clipped weights";
-  d.settings = network_settings();
-  d.settings.insert(
-      d.settings.end(),
-      {fixed_setting("critic-steps", "updates of the critic for each of the generator",
-                     std::int64_t{5}),
-       fixed_setting("critic-normalisation", "of the critic's layers, of images", "none",
-                     {"none", "batch"}),
-       {"clip", "weights of the critic stay in ± this", 0.05, 0.05, 0.01},
-       steps_setting(3000, 10000, 100000),
-       batch_setting(256, 256, 64),
-       rate_setting(1e-3, 1e-3, 5e-5),
-       schedule_setting("linear", "linear", "constant")});
+  d.settings = wasserstein_settings();
+  d.settings.insert(d.settings.end(),
+                    {{"clip", "weights of the critic stay in ± this", 0.05, 0.05, 0.01},
+                     steps_setting(3000, 10000, 100000),
+                     batch_setting(256, 256, 64),
+                     rate_setting(1e-3, 1e-3, 5e-5),
+                     schedule_setting("linear", "linear", "constant")});
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     if (is_of_points(data))
       return;
