@@ -2,6 +2,7 @@
 //
 //   ./likely bench kernels                      all rows
 //   ./likely bench kernels --filter 784 --threads 1 --json kernels.json
+//   ./likely bench kernels --device cuda --precision bf16
 //
 // Own and vendor run in turn, in blocks of a few milliseconds; a time is the median of its blocks,
 // a ratio the median of the ratios of neighbouring blocks: what disturbs the machine meets both.
@@ -22,6 +23,7 @@
 #include "kernels/convolution.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/gpu.h"
 #include "kernels/matmul.h"
 #include "kernels/normalise.h"
 #include "kernels/optimiser.h"
@@ -30,6 +32,7 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/softmax.h"
+#include "zoo/run/machine.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -38,10 +41,31 @@ using Work = std::function<void()>;
 
 namespace {
 
+Device device;                // what is timed
+DType operands = DType::f32;  // of products and convolutions
+
+Tensor constant(const Shape& shape, double value) { return full(shape, value, DType::f32, device); }
+
+// Random numbers: a GPU multiplies constants faster, as fewer of its wires change.
+Tensor rough(const Shape& shape) {
+  static const Tensor state = make_step_state({.seed = 1}, device);
+  static std::uint32_t count = 0;
+  return normal(shape, {state, 1, count++}, operands);
+}
+
+// A GPU works behind: what is read back from it comes after all that was launched.
+void finish() {
+  static const Tensor last = constant({1}, 0);
+  if (device != Device::cpu)
+    last.to(Device::cpu);
+}
+
 double seconds_of(const Work& work, int repeats) {
+  finish();
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < repeats; ++i)
     work();
+  finish();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   return took.count() / repeats;
 }
@@ -82,6 +106,10 @@ Timing time(const Work& work, const std::function<void(Source)>& choose, int rou
   }
   pick(Source::own);
   return choose ? Timing{median(own), median(vendor), median(ratio)} : Timing{median(own)};
+}
+
+std::string cuda_name() {
+  return opened_cuda() == Cuda::gpu ? find_gpu().name : "emulated by the CPU";
 }
 
 // ---- What the machine can do at most
@@ -125,8 +153,14 @@ double measure_peak() {
   return median(totals);
 }
 
-// Bytes a second, read and written, of copying 128 MiB: more than caches hold.
+// Bytes a second, read and written, of copying 128 MiB (1 GiB on a GPU): more than caches hold.
 double measure_bandwidth() {
+  if (device != Device::cpu) {
+    const Tensor from = Tensor::empty({1 << 30}, DType::u8, device);
+    Tensor to = Tensor::empty(from.shape(), DType::u8, device);
+    return 2.0 * static_cast<double>(from.bytes()) /
+           time([&] { copy_into(to, from); }, nullptr, 15).own;
+  }
   constexpr std::int64_t bytes = 128 << 20;
   const Tensor from = full({bytes}, 1, DType::u8), to = full({bytes}, 0, DType::u8);
   const auto copy = [&] {
@@ -141,7 +175,7 @@ double measure_bandwidth() {
 // ---- Rows
 
 struct Bench {
-  std::string filter;
+  std::string filter, precision;
   int rounds;
   bool vendor;
   double peak, bandwidth;
@@ -158,29 +192,30 @@ struct Bench {
       choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family));
     };
     const Timing t = time(work, vendor ? choose : nullptr, rounds);
-    fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>7.0f} %\n", name, sizes, t.own * 1e6,
+    fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>9}\n", name, sizes, t.own * 1e6,
                flops / t.own / 1e9, vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
-               vendor ? fmt::format("{:.2f}", t.ratio) : "-", 100 * flops / t.own / peak);
+               vendor ? fmt::format("{:.2f}", t.ratio) : "-",
+               peak > 0 ? fmt::format("{:.0f} %", 100 * flops / t.own / peak) : "-");
     std::fflush(stdout);
     rows.push_back({{"name", name},
                     {"sizes", sizes},
                     {"own_gflops", flops / t.own / 1e9},
                     {"vendor_gflops", vendor ? Json(flops / t.vendor / 1e9) : Json()},
                     {"ratio", vendor ? Json(t.ratio) : Json()},
-                    {"share_of_peak", flops / t.own / peak}});
+                    {"share_of_peak", peak > 0 ? Json(flops / t.own / peak) : Json()}});
   }
 
   void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
                const Tensor& a, const Tensor& b) {
-    const Tensor out = Tensor::empty({m, n});
+    const Tensor out = Tensor::empty({m, n}, operands, device);
     arithmetic("matmul", name, fmt::format("{}x{}x{}", m, n, k), 2.0 * m * n * k,
                [&] { matmul(a, b, {}, {out}); });
   }
 
   // A layer's convolution and its two gradients.
   void convolutions(const ConvolutionLayer& l) {
-    const Tensor x = full({l.batch, l.image.rows, l.image.columns, l.in}, 0.5);
-    const Tensor w = full({l.out, l.kernel.rows, l.kernel.columns, l.in / l.options.groups}, 0.25);
+    const Tensor x = rough({l.batch, l.image.rows, l.image.columns, l.in});
+    const Tensor w = rough({l.out, l.kernel.rows, l.kernel.columns, l.in / l.options.groups});
     const Tensor y = convolution(x, w, l.options), g = contiguous(y);
     const std::string sizes =
         fmt::format("{}x{}x{} {} {}x{}{} {}", l.batch, l.image.rows, l.image.columns, l.in,
@@ -196,7 +231,7 @@ struct Bench {
 
   // A linear layer's product and its two gradients, weights [out, in].
   void layer(const std::string& name, std::int64_t batch, std::int64_t in, std::int64_t out) {
-    const Tensor x = full({batch, in}, 0.5), w = full({out, in}, 0.25), g = full({batch, out}, 2);
+    const Tensor x = rough({batch, in}), w = rough({out, in}), g = rough({batch, out});
     product(name + " forward", batch, out, in, x, w.transpose());
     product(name + " data gradient", batch, in, out, g, w);
     product(name + " weight gradient", out, in, batch, g.transpose(), x);
@@ -216,7 +251,7 @@ struct Bench {
 
   template <class F>
   void formula(const F& f, std::int64_t count) {
-    const Tensor x = full({count}, 0.5);
+    const Tensor x = constant({count}, 0.5);
     memory(fmt::format("{} of {} f32", F::name, count), 8.0 * count,
            [&] { pointwise(call(f), {x}); });
   }
@@ -235,15 +270,16 @@ struct Bench {
   }
 };
 
-void heading(const char* what, const char* sizes) {
+void heading(const std::string& what, const char* sizes) {
   fmt::print("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", what, sizes, "own us", "own GF/s",
              "vendor", "ratio", "of peak");
 }
 
 void products(Bench& bench) {
-  heading("product, f32", "m x n x k");
-  for (const std::int64_t n : {256, 512, 1024, 2048})
-    bench.layer(std::to_string(n), n, n, n);
+  heading("product, " + bench.precision, "m x n x k");
+  for (const std::int64_t n : {256, 512, 1024, 2048, 4096, 8192})
+    if (n <= 2048 || device != Device::cpu)
+      bench.layer(std::to_string(n), n, n, n);
   bench.layer("vae 784-500", 128, 784, 500);
   bench.layer("vae 500-20", 128, 500, 20);
   bench.layer("vae 20-500", 128, 20, 500);
@@ -255,10 +291,11 @@ void products(Bench& bench) {
 void convolutions(Bench& bench) {
   const std::size_t first = bench.rows.size();
   fmt::print("\n");
-  heading("convolution, f32", "image, in, kernel, out");
+  heading("convolution, " + bench.precision, "image, in, kernel, out");
   for (const ConvolutionLayer& layer : convolution_layers)
     bench.convolutions(layer);
-  fmt::print("geometric mean of vendor time / own time: {:.3f}\n", bench.geometric_mean(first));
+  if (const double mean = bench.geometric_mean(first); mean > 0)
+    fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
   std::string before;
   for (const ConvolutionLayer& layer : convolution_layers)
     if (const double mean = bench.geometric_mean(first, layer.workload);
@@ -278,13 +315,13 @@ void passes(Bench& bench) {
   }
   for (const std::int64_t columns : {10, 1000}) {
     const std::int64_t rows = 4000000 / columns;
-    const Tensor x = full({rows, columns}, 0.5);
+    const Tensor x = constant({rows, columns}, 0.5);
     bench.memory(fmt::format("softmax of [{}, {}] f32", rows, columns), 8.0 * rows * columns,
                  [&] { softmax(x, 1); });
   }
   for (const Shape& shape : {Shape{64, 64, 64, 64}, Shape{64, 8, 8, 512}}) {
-    const Tensor x = full(shape, 0.5), y = full(shape, 0.25), g = full(shape, 2);
-    const Tensor scale = full({shape[-1]}, 1);
+    const Tensor x = constant(shape, 0.5), y = constant(shape, 0.25), g = constant(shape, 2);
+    const Tensor scale = constant({shape[-1]}, 1);
     const Normalise how{1e-5, Activation::relu};
     const Moments by = moments(x, Over::batch);
     const double bytes = static_cast<double>(x.bytes());
@@ -294,17 +331,16 @@ void passes(Bench& bench) {
       normalise_data(g, x, y, by, scale, normalise_sums(g, x, y, by, how), how);
     });
   }
-  const Tensor image = full({64, 32, 32, 64}, 0.5);
+  const Tensor image = constant({64, 32, 32, 64}, 0.5);
   bench.memory(fmt::format("max pooling by 2 of {}", image.shape()),
                1.5 * static_cast<double>(image.bytes()), [&] { max_pool(image, {}); });
   for (const std::int64_t count : {820000, 16 << 20}) {
-    const auto flat = [&](double value) { return full({count}, value); };
-    const FlatState state{flat(0.1), flat(0.01), flat(0), flat(0), full({1}, 0, DType::i64),
+    const auto flat = [&](double value) { return constant({count}, value); };
+    const FlatState state{flat(0.1), flat(0.01), flat(0), flat(0), full({1}, 0, DType::i64, device),
                           {},        0,          0,       {}};
-    const Tensor step = make_step_state({.seed = 1, .rate = 1e-3f});
+    const Tensor step = make_step_state({.seed = 1, .rate = 1e-3f}, device);
     bench.memory(fmt::format("Adam over {} f32", count), 28.0 * count,
                  [&] { adam({}, {}, state, step); });
-    const Tensor bits = Tensor::empty({count}, DType::i32);
     bench.memory(fmt::format("normal numbers, {} f32", count), 4.0 * count, [&] {
       normal({count}, {step, 1, 0});
     });
@@ -314,9 +350,15 @@ void passes(Bench& bench) {
 int run(int argc, char** argv) {
   CLI::App app{"Own kernels against vendor libraries and against the machine's limits."};
   app.name("likely bench kernels");
-  std::string json, filter;
+  std::string json, filter, where = "cpu", precision = "f32";
   int count = threads(), rounds = 15;
   app.add_option("--filter", filter, "only rows whose name contains this");
+  app.add_option("--device", where, "cpu, or cuda: the GPU")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--precision", precision, "operands of products and convolutions")
+      ->check(CLI::IsMember({"f32", "tf32", "bf16"}))
+      ->capture_default_str();
   app.add_option("--threads", count, "threads of both")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", rounds, "blocks of each that are timed in turn")
       ->check(CLI::Range(1, 1000));
@@ -324,21 +366,33 @@ int run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   set_threads(count);
 
+  device = device_named(where);
+  if (precision == "tf32")
+    choose_products(Products::tf32);
+
+  const bool on_cpu = device == Device::cpu;
   const VendorLibrary library = vendor_libraries().at(0);
-  const bool vendor = library.problem.empty();
-  const char* level = isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3";
-  Bench bench{filter, rounds, vendor, measure_peak(), measure_bandwidth()};
-  fmt::print("{} threads, {}; at most {:.0f} GFLOP/s in f32, {:.1f} GB/s copied; vendor: {}\n\n",
-             count, level, bench.peak / 1e9, bench.bandwidth / 1e9,
-             vendor ? library.library : "none, " + library.problem);
+  const bool vendor = on_cpu && library.problem.empty();
+  const std::string level = !on_cpu            ? cuda_name()
+                            : isa() == Isa::v4 ? "x86-64-v4"
+                                               : "x86-64-v3";
+  Bench bench{filter, precision, rounds, vendor, on_cpu ? measure_peak() : 0, measure_bandwidth()};
+  if (precision == "bf16")
+    operands = DType::bf16;
+  fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n\n",
+             on_cpu ? fmt::format("{} threads", count) : "cuda", level,
+             on_cpu ? fmt::format("at most {:.0f} GFLOP/s in f32, ", bench.peak / 1e9) : "",
+             bench.bandwidth / 1e9, vendor ? library.library : "none");
   products(bench);
   convolutions(bench);
   passes(bench);
   if (!json.empty()) {
     const double mean = bench.geometric_mean(0);
-    const Json all = {{"threads", count},
-                      {"instruction_set", level},
-                      {"peak_gflops", bench.peak / 1e9},
+    const Json all = {{"device", where},
+                      {"precision", precision},
+                      {"threads", count},
+                      {"processor", level},
+                      {"peak_gflops", on_cpu ? Json(bench.peak / 1e9) : Json()},
                       {"copy_gigabytes_per_second", bench.bandwidth / 1e9},
                       {"vendor", vendor ? Json(library.library) : Json()},
                       {"geometric_mean", mean > 0 ? Json(mean) : Json()},

@@ -2,6 +2,7 @@
 //
 //   ./likely bench models                                         ours alone
 //   ./likely bench models --peer-python ~/peers/bin/python --peer-script peer_torch.py
+//   ./likely bench models --device cuda --precision tf32 …        both on the GPU
 //
 // A step is: draw the noise, forward, loss, backward, guard, Adam. The input is made once. Where a
 // workload has parts, each is timed by itself.
@@ -21,7 +22,9 @@
 #include "bench/median.h"
 #include "bench/workloads.h"
 #include "kernels/choice.h"
+#include "kernels/matmul.h"
 #include "kernels/parallel.h"
+#include "zoo/run/machine.h"
 
 using namespace likely;
 using Json = nlohmann::json;
@@ -68,15 +71,16 @@ struct Peer {
 };
 const std::string heap_kept =
     "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456 ";
-std::vector<Peer> peers_of(const Workload& workload) {
+std::vector<Peer> peers_of(const Workload& workload, bool on_cpu) {
   std::vector<Peer> peers;
   const bool images = workload.name != "vae";
   for (const char* mode : {"eager", "compile"})
     for (const char* layout : {"", "+channels_last"})
       if (*layout == 0 || images)
         for (const bool kept : {false, true})
-          peers.push_back({std::string(mode) + layout + (kept ? ", heap kept" : ""),
-                           std::string(mode) + layout, kept ? heap_kept : ""});
+          if (on_cpu || !kept)
+            peers.push_back({std::string(mode) + layout + (kept ? ", heap kept" : ""),
+                             std::string(mode) + layout, kept ? heap_kept : ""});
   return peers;
 }
 
@@ -97,9 +101,15 @@ Json run_process(const std::string& command, const std::filesystem::path& report
 }
 
 struct Options {
-  std::string workload = "vae", python, script, json, only, kernels;
+  std::string workload = "vae", python, script, json, kernels, device = "cpu", precision = "f32";
+  std::vector<std::string> only;
   int steps = 300, warm_up = 30, rounds = 7, threads = 2;
   bool once = false;
+
+  std::string where() const {
+    return device == "cpu" ? fmt::format("{} threads", threads)
+                           : fmt::format("{}, {}", device, precision);
+  }
 };
 
 void once(const Options& o) {
@@ -107,14 +117,17 @@ void once(const Options& o) {
   if (!o.kernels.empty())
     kernels::choose_kernels(o.kernels);
   const Workload& workload = workload_named(o.workload);
-  Trained trained(workload);
+  const Device device = device_named(o.device);
+  if (o.precision == "tf32")
+    kernels::choose_products(kernels::Products::tf32);
+  Trained trained(workload, device);
   Json report{{"workload", o.workload}, {"parameters", trained.parameter_count()}};
   for (const Part& part : workload.parts) {
     const double ms = median_ms(trained, part, o.steps, o.warm_up);
     report["parts"][part.name]["median_ms"] = ms;
-    fmt::print("{}  {}  {} parameters  {:.3f} ms  {:.0f} samples/s  {} threads\n", o.workload,
-               part.name, trained.parameter_count(), ms,
-               1e3 * static_cast<double>(workload.batch) / ms, o.threads);
+    fmt::print("{}  {}  {} parameters  {:.3f} ms  {:.0f} samples/s  {}\n", o.workload, part.name,
+               trained.parameter_count(), ms, 1e3 * static_cast<double>(workload.batch) / ms,
+               o.where());
   }
   rusage use{};
   getrusage(RUSAGE_SELF, &use);
@@ -135,9 +148,8 @@ void print_part(const Options& o, const Workload& workload, const Part& part,
   for (const Pairs& pair : pairs)
     ours.insert(ours.end(), pair.ours.begin(), pair.ours.end());
   fmt::print(
-      "{} {}, {} threads, medians of {} rounds of {} steps; ratio = PyTorch / likely, pair by "
-      "pair\n\n",
-      workload.name, part.name, o.threads, o.rounds, o.steps);
+      "{} {}, {}, medians of {} rounds of {} steps; ratio = PyTorch / likely, pair by pair\n\n",
+      workload.name, part.name, o.where(), o.rounds, o.steps);
   fmt::print("{:<44}{:>10}{:>10}{:>22}\n", "", "ms", "ratio", "lower 95 % bound");
   fmt::print("{:<44}{:>10.3f}\n",
              fmt::format("likely ({} kernels)", o.kernels.empty() ? "own" : o.kernels),
@@ -159,24 +171,31 @@ void print_part(const Options& o, const Workload& workload, const Part& part,
 
 void compare(const Options& o, const std::string& self) {
   const Workload& workload = workload_named(o.workload);
-  std::vector<Peer> peers = peers_of(workload);
+  std::vector<Peer> peers = peers_of(workload, o.device == "cpu");
+  for (const std::string& name : o.only)
+    require<UsageError>(
+        std::any_of(peers.begin(), peers.end(), [&](const Peer& p) { return p.name == name; }),
+        "bench models: no mode of PyTorch is named {}.", name);
   if (!o.only.empty())
-    std::erase_if(peers, [&](const Peer& peer) { return peer.name != o.only; });
-  require<UsageError>(!peers.empty(), "bench models: no mode of PyTorch is named {}.", o.only);
+    std::erase_if(peers, [&](const Peer& peer) {
+      return std::find(o.only.begin(), o.only.end(), peer.name) == o.only.end();
+    });
   const auto report =
       std::filesystem::temp_directory_path() / fmt::format("likely-bench-{}.json", getpid());
   const std::string common =
-      fmt::format(" --workload {} --threads {} --steps {} --warmup {} --json {}", o.workload,
-                  o.threads, o.steps, o.warm_up, quoted(report.string()));
-  const std::string mine = quoted(self) + " --once" +
+      fmt::format(" --workload {} --threads {} --steps {} --warmup {} --device {} --json {}",
+                  o.workload, o.threads, o.steps, o.warm_up, o.device, quoted(report.string()));
+  const std::string mine = quoted(self) + " --once --precision " + o.precision +
                            (o.kernels.empty() ? "" : " --kernels " + quoted(o.kernels)) + common;
+  const std::string rounded = o.precision == "tf32" ? " --tf32" : "";
   std::map<std::string, std::vector<Pairs>> pairs;  // by part
   for (int round = 0; round < o.rounds; ++round)
     for (std::size_t p = 0; p < peers.size(); ++p) {
       const Json ours = run_process(mine, report);
-      const Json theirs = run_process(peers[p].environment + quoted(o.python) + " " +
-                                          quoted(o.script) + common + " --mode " + peers[p].mode,
-                                      report);
+      const Json theirs =
+          run_process(peers[p].environment + quoted(o.python) + " " + quoted(o.script) + common +
+                          rounded + " --mode " + peers[p].mode,
+                      report);
       for (const Part& part : workload.parts) {
         const double a = ours["parts"][part.name]["median_ms"],
                      b = theirs["parts"][part.name]["median_ms"];
@@ -190,7 +209,10 @@ void compare(const Options& o, const std::string& self) {
       }
     }
   std::filesystem::remove(report);
-  Json result{{"workload", o.workload}, {"threads", o.threads}};
+  Json result{{"workload", o.workload},
+              {"threads", o.threads},
+              {"device", o.device},
+              {"precision", o.precision}};
   for (const Part& part : workload.parts)
     print_part(o, workload, part, peers, pairs[part.name], result);
   if (!o.json.empty())
@@ -210,13 +232,19 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--peer-python", o.python, "a Python that has torch");
   app.add_option("--peer-script", o.script, "peer_torch.py");
-  app.add_option("--only", o.only, "this mode of PyTorch alone, as the table names it");
+  app.add_option("--only", o.only, "these modes of PyTorch alone, as the table names them");
   app.add_option("--kernels", o.kernels, "ours: own, vendor, fastest, or family=choice [own]");
   app.add_option("--rounds", o.rounds, "pairs of processes for each PyTorch mode")
       ->capture_default_str();
   app.add_option("--steps", o.steps, "timed steps a process")->capture_default_str();
   app.add_option("--warmup", o.warm_up, "steps before")->capture_default_str();
   app.add_option("--threads", o.threads)->capture_default_str();
+  app.add_option("--device", o.device, "of both")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--precision", o.precision, "of both, in products and convolutions")
+      ->check(CLI::IsMember({"f32", "tf32"}))
+      ->capture_default_str();
   app.add_option("--json", o.json, "also write the result to this file");
   app.add_flag("--once", o.once, "ours alone, in this process");
   CLI11_PARSE(app, argc, argv);

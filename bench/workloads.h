@@ -46,7 +46,7 @@ inline const std::vector<Workload>& workloads() {
 // A model in training without data, checkpoints or schedules: what a step computes, and no more.
 class Trained : public StepContext {
  public:
-  explicit Trained(const Workload& workload) {
+  Trained(const Workload& workload, Device device) {
     GivenSettings given;
     for (const auto& [name, value] : workload.settings)
       given[name] = {value, "--" + name};
@@ -54,13 +54,15 @@ class Trained : public StepContext {
     model_ = workload.description.make(
         configuration.settings,
         {configuration.data(), workload.image, workload.name == "vae" ? 2 : 256});
-    state_ = make_step_state({.seed = 1, .rate = 1e-4f});
+    state_ = make_step_state({.seed = 1, .rate = 1e-4f}, device);
     random_.emplace(state_);
     const Shape shape = workload.image.inserted(0, workload.batch);
     const Draw draw = random_->draw("bench/input");
-    batch_.images = workload.name == "vae" ? kernels::bernoulli(kernels::full(shape, 0.13), draw)
-                                           : kernels::uniform(shape, draw);
+    batch_.images = workload.name == "vae"
+                        ? kernels::bernoulli(kernels::full(shape, 0.13, DType::f32, device), draw)
+                        : kernels::uniform(shape, draw);
     for (const Network& network : model_->networks()) {
+      network.module.to(device);
       network.module.initialise(1, network.name);
       networks_.push_back(std::make_unique<OfNetwork>(network));
     }
