@@ -1,6 +1,6 @@
-// Convolutions on a GPU: the plain kernel, a thread an output, for every type; and the rules by
-// which tiled products serve.
+// Convolutions on a GPU: the rules by which kernels serve, and what they need beside themselves.
 #include <algorithm>
+#include <bit>
 
 #include "kernels/convert.h"
 #include "kernels/convolution_geometry.h"
@@ -11,139 +11,15 @@
 namespace likely::kernels::cuda {
 namespace {
 
-// One output's accumulator. It takes terms in the order of the CPU's plain kernel.
-template <class T, bool tf32>
-class Output {
- public:
-  LIKELY_DEVICE Output(const ConvolutionProblem& p, T* result)
-      : result_(result), sum_(p.add ? Computed<T>(*result) : Computed<T>(0)) {}
-
-  LIKELY_DEVICE void add(const T* a, const T* b, std::int64_t terms, std::int64_t a_step,
-                         std::int64_t b_step) {
-    for (std::int64_t i = 0; i < terms; ++i)
-      sum_ = multiply_add(rounded(a[i * a_step]), rounded(b[i * b_step]), sum_);
-  }
-
-  LIKELY_DEVICE void finish(const ConvolutionProblem& p, std::int64_t channel) {
-    if (p.biased)
-      sum_ = sum_ + Computed<T>(static_cast<const T*>(p.bias)[channel]);
-    *result_ = T(activated(p, sum_));
-  }
-
- private:
-  LIKELY_DEVICE static Computed<T> rounded(T x) {
-    if constexpr (tf32)
-      return __builtin_bit_cast(float, to_tf32(x));
-    else
-      return Computed<T>(x);
-  }
-
-  T* result_;
-  Computed<T> sum_;
-};
-
-template <class T, bool tf32>
-LIKELY_DEVICE void forward(const ConvolutionGeometry<T>& of, std::int64_t index) {
-  const ConvolutionProblem& p = of.p;
-  const std::int64_t channel = index % p.out, pixel = index / p.out;
-  const std::int64_t column = pixel % p.output.columns, above = pixel / p.output.columns;
-  const std::int64_t row = above % p.output.rows, batch = above / p.output.rows;
-  const std::int64_t first = channel / of.group_out() * of.group_in();
-  Output<T, tf32> output(p, of.y() + index);
-  for (std::int64_t r = 0; r < p.kernel.rows; ++r)
-    for (std::int64_t c = 0; c < p.kernel.columns; ++c)
-      if (const T* x = of.image_at(batch, row, column, r, c))
-        output.add(x + first, of.weight_at(channel, r, c), of.group_in(), 1, 1);
-  output.finish(p, channel);
-}
-
-template <class T, bool tf32>
-LIKELY_DEVICE void data(const ConvolutionGeometry<T>& of, std::int64_t index) {
-  const ConvolutionProblem& p = of.p;
-  const std::int64_t channel = index % p.in, pixel = index / p.in;
-  const std::int64_t column = pixel % p.image.columns, above = pixel / p.image.columns;
-  const std::int64_t row = above % p.image.rows, batch = above / p.image.rows;
-  const std::int64_t first = channel / of.group_in() * of.group_out();
-  const std::int64_t step = p.kernel.rows * p.kernel.columns * of.group_in();
-  Output<T, tf32> output(p, of.x() + index);
-  for (std::int64_t r = p.kernel.rows - 1; r >= 0; --r)
-    for (std::int64_t c = p.kernel.columns - 1; c >= 0; --c)
-      if (const T* y = of.output_at(batch, row, column, r, c))
-        output.add(y + first, of.weight_at(first, r, c) + channel % of.group_in(), of.group_out(),
-                   1, step);
-  output.finish(p, channel);
-}
-
-template <class T, bool tf32>
-LIKELY_DEVICE void weight(const ConvolutionGeometry<T>& of, std::int64_t index) {
-  const ConvolutionProblem& p = of.p;
-  const std::int64_t channel = index % of.group_in(), tap = index / of.group_in();
-  const std::int64_t c = tap % p.kernel.columns, before = tap / p.kernel.columns;
-  const std::int64_t r = before % p.kernel.rows, out = before / p.kernel.rows;
-  const std::int64_t first = out / of.group_out() * of.group_in();
-  Output<T, tf32> output(p, of.w() + index);
-  const T* y = of.y() + out;
-  for (std::int64_t batch = 0; batch < p.batch; ++batch)
-    for (std::int64_t row = 0; row < p.output.rows; ++row)
-      for (std::int64_t column = 0; column < p.output.columns; ++column, y += p.out)
-        if (const T* x = of.image_at(batch, row, column, r, c))
-          output.add(y, x + first + channel, 1, 0, 0);
-  output.finish(p, 0);
-}
-
-constexpr int plain_threads = 128;
-
-template <class T, bool tf32>
-__global__ void __launch_bounds__(plain_threads) plain(ConvolutionProblem p, std::int64_t outputs) {
-  const ConvolutionGeometry<T> of{p};
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-       i < outputs; i += step) {
-    if (p.direction == Direction::forward)
-      forward<T, tf32>(of, i);
-    else if (p.direction == Direction::data)
-      data<T, tf32>(of, i);
-    else
-      weight<T, tf32>(of, i);
-  }
-}
-
-template <class T>
-const Variant plain_kernel = plain_convolution("plain", dtype_of<T>, Products::f32);
-const Variant plain_tf32 = plain_convolution("plain tf32", DType::f32, Products::tf32);
-
-template <class T, bool tf32 = false>
-void launch_plain(const Variant& variant, const ConvolutionProblem& p) {
-  const std::int64_t pixels = p.direction == Direction::forward ? p.output.rows * p.output.columns
-                              : p.direction == Direction::data  ? p.image.rows * p.image.columns
-                                                                : p.kernel.rows * p.kernel.columns;
-  const std::int64_t outputs =
-      pixels * (p.direction == Direction::forward ? p.batch * p.out
-                : p.direction == Direction::data  ? p.batch * p.in
-                                                  : p.out * p.in / p.groups);
-  const std::int64_t blocks = quotient_up(outputs, plain_threads);
-  const auto at_once = static_cast<unsigned>(std::min<std::int64_t>(blocks, 1 << 24));
-  launch(variant, plain<T, tf32>, Grid{dim3(at_once), plain_threads}, p, outputs);
-}
-
-void fill_plain(const ConvolutionProblem& problem, void*) {
-  if (problem.tf32)
-    launch_plain<float, true>(plain_tf32, problem);
-  else if (problem.dtype == DType::f32)
-    launch_plain<float>(plain_kernel<float>, problem);
-  else if (problem.dtype == DType::f64)
-    launch_plain<double>(plain_kernel<double>, problem);
-  else
-    launch_plain<bf16>(plain_kernel<bf16>, problem);
-}
-
 // ---- What the tiled kernels need beside themselves
 
-// The weights of one phase of a data gradient, as a product's right operand: [in, terms].
+// The weights of each phase of a data gradient, as a product's right operand: [in, terms].
 template <class T>
 __global__ void __launch_bounds__(block_threads)
-    phase_weights(ConvolutionProblem p, Gather gather, T* to) {
+    phase_weights(ConvolutionProblem p, PixelsProblem product) {
   const ConvolutionGeometry<T> of{p};
+  const Gather& gather = phase_of(product).gather;
+  T* const to = static_cast<T*>(const_cast<void*>(phase_of(product).weights));
   const auto length = static_cast<unsigned>(gather.length());
   const auto out = static_cast<unsigned>(p.out), taps = static_cast<unsigned>(gather.columns.taps);
   const unsigned count = length * static_cast<unsigned>(p.in), step = gridDim.x * blockDim.x;
@@ -155,17 +31,24 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
-// w (+)= the shares' sums, one after the other.
+// w (+)= the shares' sums. `deep` threads (a power of two) take every deep-th share of an element,
+// one after the other, and the first of them what they give.
 template <class T>
 __global__ void __launch_bounds__(block_threads)
-    add_shares(T* w, const float* sums, unsigned count, int shares, bool add) {
-  const unsigned step = gridDim.x * blockDim.x;
-  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
-    float total = sums[i];
-    for (int share = 1; share < shares; ++share)
-      total = total + sums[share * static_cast<std::size_t>(count) + i];
-    w[i] = T(add ? static_cast<float>(w[i]) + total : total);
-  }
+    add_shares(T* w, const float* sums, unsigned count, unsigned shares, unsigned deep, bool add) {
+  auto& totals = shared<float[block_threads]>();
+  const unsigned wide = block_threads / deep;
+  const unsigned i = blockIdx.x * wide + threadIdx.x % wide, first = threadIdx.x / wide;
+  float total = 0;
+  for (unsigned share = first; i < count && share < shares; share += deep)
+    total = total + sums[share * static_cast<std::size_t>(count) + i];
+  totals[threadIdx.x] = total;
+  __syncthreads();
+  if (i >= count || first > 0)
+    return;
+  for (unsigned other = 1; other < deep; ++other)
+    total = total + totals[other * wide + threadIdx.x];
+  w[i] = T(add ? static_cast<float>(w[i]) + total : total);
 }
 
 template <class T>
@@ -173,10 +56,9 @@ const Variant phases_kernel = phases_variant("phase weights", dtype_of<T>);
 template <class T>
 const Variant shares_kernel = shares_variant("add shares", dtype_of<T>);
 
-Grid grid_for(std::int64_t count) {
-  return {
-      dim3(static_cast<unsigned>(std::min<std::int64_t>(quotient_up(count, block_threads), 4096))),
-      block_threads};
+Grid grid_for(std::int64_t count, std::int64_t deep = 1) {
+  const std::int64_t blocks = std::min<std::int64_t>(quotient_up(count, block_threads), 4096);
+  return {dim3(static_cast<unsigned>(blocks), 1, static_cast<unsigned>(deep)), block_threads};
 }
 
 // ---- The static rules
@@ -185,6 +67,8 @@ std::int64_t pixels_of(const ConvolutionProblem& p) {
   return p.batch * (p.direction == Direction::data ? p.image.rows * p.image.columns
                                                    : p.output.rows * p.output.columns);
 }
+
+constexpr std::int64_t pixels_of_share = 128;  // of a weight gradient, at least
 
 // Whether the tiles' indices, of 32 bits, and their bits of taps suffice.
 bool indices_fit(const ConvolutionProblem& p) {
@@ -203,8 +87,27 @@ bool tiled(const ConvolutionProblem& p) {
   const std::int64_t m = weight ? p.out : pixels_of(p);
   const std::int64_t n = weight ? taps * p.in : data ? p.in : p.out;
   const std::int64_t k = weight ? pixels_of(p) : taps * (data ? p.out : p.in);
+  if (weight ? m * n > 0 && k >= 2 * pixels_of_share : narrow_serves(n, k))
+    return true;  // however few the outputs
   // Not where a tile would hold little else than zeros; in f32 either kernel gives the same bits.
   return p.dtype == DType::f32 && !p.tf32 ? m * n >= 1024 && k >= 4 : n >= 8 && k >= 16;
+}
+
+// A convolution whose kernel has one place on the image is a product of matrices.
+bool is_product(const ConvolutionProblem& p) {
+  return p.groups == 1 && p.image == p.kernel && p.output == Pixels(1) && p.top == 0 &&
+         p.left == 0 && p.dilation == Pixels(1) && !(p.direction == Direction::data && p.biased);
+}
+
+// Shares of the pixels, so many that all of a GPU is busy.
+std::int64_t weight_shares(const ConvolutionProblem& p) {
+  constexpr std::int64_t blocks = 256, floats_at_most = 1 << 23;
+  const std::int64_t m = p.out, n = weight_count(p) / p.out;
+  const std::int64_t side = std::min(m, n) > 64 ? 128 : 64;
+  return std::clamp<std::int64_t>(
+      std::min({blocks / (quotient_up(m, side) * quotient_up(n, side)),
+                pixels_of(p) / pixels_of_share, floats_at_most / weight_count(p)}),
+      1, blocks);
 }
 
 Tiling tiling_for(const ConvolutionProblem& p, const MatmulProblem& product) {
@@ -220,22 +123,20 @@ Tiling tiling_for(const ConvolutionProblem& p, const MatmulProblem& product) {
 template <class Product>
 void run(const ConvolutionProblem& p, const Product& product) {
   const Tiling tiling = tiling_for(p, product);
+  if constexpr (std::is_same_v<Product, PixelsProblem>)
+    if (narrow_serves(product.n, product.k))
+      return convolution_narrow(product, p.tf32, tiling.packs);
   p.tf32                  ? convolution_tf32(product, tiling)
   : p.dtype == DType::f32 ? convolution_f32(product, tiling)
                           : convolution_bf16(product, tiling);
 }
 
-PixelsProblem pixels_problem(const ConvolutionProblem& p, const Gather& gather) {
+// Without its phases.
+PixelsProblem pixels_problem(const ConvolutionProblem& p) {
   const bool data = p.direction == Direction::data;
   PixelsProblem product{};
-  product.batch = 1;
-  product.m = gather.pixels_of(p.batch);
   product.n = data ? p.in : p.out;
-  product.k = gather.length();
   product.dtype = p.dtype;
-  product.b = p.w;
-  product.b_row = 1;
-  product.b_column = gather.length();
   product.c = data ? p.x : p.y;
   product.c_row = product.n;
   product.add = p.add;
@@ -243,29 +144,45 @@ PixelsProblem pixels_problem(const ConvolutionProblem& p, const Gather& gather) 
   product.bias = p.bias;
   product.activation = p.activation;
   product.slope = p.slope;
-  product.gather = gather;
   product.height = data ? p.image.rows : p.output.rows;
   product.width = data ? p.image.columns : p.output.columns;
   return product;
 }
 
+void add_phase(const ConvolutionProblem& p, PixelsProblem& product, const Gather& gather,
+               const void* weights) {
+  const std::int64_t pixels = gather.pixels_of(p.batch);
+  product.phases[product.batch++] = {gather, pixels, weights};
+  product.m = std::max(product.m, pixels);
+  product.k = std::max(product.k, gather.length());
+}
+
+void fill_forward(const ConvolutionProblem& p) {
+  PixelsProblem product = pixels_problem(p);
+  add_phase(p, product, gathers_of(p, 0)[0], p.w);
+  run(p, product);
+}
+
 template <class T>
 void fill_data(const ConvolutionProblem& p, T* weights) {
-  for (const Gather& gather : gathers_of(p, 0)) {
-    const std::int64_t count = p.in * gather.length();
-    if (count > 0)
-      launch(phases_kernel<T>, phase_weights<T>, grid_for(count), p, gather, weights);
-    PixelsProblem product = pixels_problem(p, gather);
-    product.b = weights;
+  const std::vector<Gather> gathers = gathers_of(p, 0);
+  for (auto gather = gathers.begin(); gather != gathers.end();) {
+    PixelsProblem product = pixels_problem(p);
+    for (; gather != gathers.end() && product.batch < PixelsProblem::most_phases; ++gather) {
+      add_phase(p, product, *gather, weights);
+      weights += p.in * gather->length();
+    }
+    if (product.k > 0)
+      launch(phases_kernel<T>, phase_weights<T>, grid_for(p.in * product.k, product.batch), p,
+             product);
     run(p, product);
-    weights += count;
   }
 }
 
 template <class T>
 void fill_weights(const ConvolutionProblem& p, float* sums) {
   WeightsProblem product{};
-  product.batch = shares_of(p);
+  product.batch = weight_shares(p);
   product.m = p.out;
   product.n = weight_count(p) / p.out;
   product.dtype = p.dtype;
@@ -279,15 +196,64 @@ void fill_weights(const ConvolutionProblem& p, float* sums) {
   product.pixels = pixels_of(p);
   product.share = quotient_up(product.pixels, product.batch);
   run(p, product);
-  launch(shares_kernel<T>, add_shares<T>, grid_for(weight_count(p)), static_cast<T*>(p.w), sums,
-         static_cast<unsigned>(weight_count(p)), static_cast<int>(product.batch), p.add);
+  const auto shares = static_cast<unsigned>(product.batch);
+  const unsigned deep = std::min(std::bit_ceil(shares), 16u);
+  const std::int64_t wide = block_threads / deep;
+  launch(shares_kernel<T>, add_shares<T>,
+         Grid{dim3(static_cast<unsigned>(quotient_up(weight_count(p), wide))), block_threads,
+              sizeof(float[block_threads])},
+         static_cast<T*>(p.w), sums, static_cast<unsigned>(weight_count(p)), shares, deep, p.add);
+}
+
+MatmulProblem product_of(const ConvolutionProblem& p) {
+  const std::int64_t taps = p.kernel.rows * p.kernel.columns * p.in;
+  MatmulProblem product{};
+  product.batch = 1;
+  product.dtype = p.dtype;
+  product.tf32 = p.tf32;
+  const auto left = [&](const void* a, std::int64_t m, std::int64_t row, std::int64_t column) {
+    product.a = a;
+    product.m = m;
+    product.a_row = row;
+    product.a_column = column;
+  };
+  const auto right = [&](const void* b, std::int64_t n, std::int64_t row, std::int64_t column) {
+    product.b = b;
+    product.n = product.c_row = n;
+    product.b_row = row;
+    product.b_column = column;
+  };
+  if (p.direction == Direction::forward) {
+    left(p.x, p.batch, taps, 1);
+    right(p.w, p.out, 1, taps);
+    product.k = taps;
+    product.c = p.y;
+  } else if (p.direction == Direction::data) {
+    left(p.y, p.batch, p.out, 1);
+    right(p.w, taps, taps, 1);
+    product.k = p.out;
+    product.c = p.x;
+  } else {
+    left(p.y, p.out, 1, p.out);
+    right(p.x, taps, taps, 1);
+    product.k = p.batch;
+    product.c = p.w;
+  }
+  product.add = p.add;
+  product.biased = p.biased;
+  product.bias = p.bias;
+  product.activation = p.activation;
+  product.slope = p.slope;
+  return product;
 }
 
 void fill(const ConvolutionProblem& p, void* workspace) {
-  if (!tiled(p))
-    fill_plain(p, workspace);
+  if (is_product(p))
+    matmul_own(product_of(p));
+  else if (!tiled(p))
+    convolution_plain(p);
   else if (p.direction == Direction::forward)
-    run(p, pixels_problem(p, gathers_of(p, 0)[0]));
+    fill_forward(p);
   else if (p.direction == Direction::data)
     p.dtype == DType::f32 ? fill_data(p, static_cast<float*>(workspace))
                           : fill_data(p, static_cast<bf16*>(workspace));
@@ -297,15 +263,17 @@ void fill(const ConvolutionProblem& p, void* workspace) {
 }
 
 std::size_t workspace(const ConvolutionProblem& p, int) {
-  if (!tiled(p) || p.direction == Direction::forward)
+  if (is_product(p) || !tiled(p) || p.direction == Direction::forward)
     return 0;
   return static_cast<std::size_t>(weight_count(p)) *
-         (p.direction == Direction::data ? size_of(p.dtype)
-                                         : static_cast<std::size_t>(shares_of(p)) * sizeof(float));
+         (p.direction == Direction::data
+              ? size_of(p.dtype)
+              : static_cast<std::size_t>(weight_shares(p)) * sizeof(float));
 }
 
 bool serves(const ConvolutionProblem&) { return true; }
 std::size_t no_workspace(const ConvolutionProblem&, int) { return 0; }
+void fill_plain(const ConvolutionProblem& p, void*) { convolution_plain(p); }
 
 const Registered registered(convolution_family(), Device::cuda, Source::own,
                             ConvolutionBackend{"convolution own", serves, workspace, fill});

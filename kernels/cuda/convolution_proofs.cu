@@ -60,17 +60,32 @@ Proof sums(DType dtype, Products products, const Tiling& tiling) {
           }};
 }
 
-// More pixels than one share has.
+// Pixels of many shares.
 Proof shares(DType dtype) {
-  return {"three shares", bar_for(dtype, Products::f32), [=](Inputs& in) -> Tensors {
+  return {"many shares", bar_for(dtype, Products::f32), [=](Inputs& in) -> Tensors {
             const Chosen chosen({dtype, Products::f32, 64});
             const Tensor x = small(in, {1, 64, 97, 8}), g = small(in, {1, 64, 97, 16});
             return {convolution_weight(x, g, 3, {.padding = 1})};
           }};
 }
 
+// Three channels from some, both ways.
+Proof few_channels(DType dtype, Products products, bool packs) {
+  return {"few channels", bar_for(dtype, products), [=](Inputs& in) -> Tensors {
+            const Chosen chosen({dtype, products, 0});
+            const std::int64_t some = packs ? 16 : 5;
+            const Tensor x = small(in, {2, 12, 12, some}), w = small(in, {3, 3, 4, some});
+            const Tensor y = small(in, {2, 5, 12, 3}), g = small(in, {2, 5, 12, some});
+            convolution(x, w, uneven, {small(in, {3}), Activation::tanh}, {y, true});
+            return {y, transposed_convolution(g, small(in, {some, 3, 4, 3}), uneven, 12)};
+          }};
+}
+
 }  // namespace
 
+Variant narrow_pixels(const char* name, DType dtype, Products products, bool packs) {
+  return {"convolution", name, dtype, few_channels(dtype, products, packs)};
+}
 Variant plain_convolution(const char* name, DType dtype, Products products) {
   return {"convolution", name, dtype, odd_sizes(dtype, products)};
 }

@@ -9,6 +9,7 @@ Variant plain_convolution(const char* name, DType dtype, Products products);
 Variant phases_variant(const char* name, DType dtype);
 Variant shares_variant(const char* name, DType dtype);
 Variant pixels_variant(const char* name, DType dtype, Products products, const Tiling& tiling);
+Variant narrow_pixels(const char* name, DType dtype, Products products, bool packs);
 Variant weights_variant(const char* name, DType dtype, Products products, const Tiling& tiling);
 
 }  // namespace likely::kernels::cuda

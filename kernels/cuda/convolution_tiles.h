@@ -8,12 +8,23 @@ namespace likely::kernels::cuda {
 
 // ---- Problems beside that of matmul
 
-// A pixel of the result a row, of one phase: pixels times weights [n, k], which lie row after row.
-// `c` is the result from its first pixel on, c_row its channels.
-struct PixelsProblem : MatmulProblem {
+// Pixels of the result that see the other image alike, and their weights [n, k], row after row.
+struct Phase {
   Gather gather;
+  std::int64_t pixels;
+  const void* weights;
+};
+
+// A pixel of the result a row, of one phase for every z; m and k are the most that one has. `c` is
+// the result from its first pixel on, c_row its channels.
+struct PixelsProblem : MatmulProblem {
+  static constexpr int most_phases = 4;  // of a stride of 2, at once
+  Phase phases[most_phases];
   std::int64_t height, width;  // of the result
 };
+LIKELY_DEVICE const Phase& phase_of(const PixelsProblem& p) { return p.phases[blockIdx.z]; }
+LIKELY_DEVICE std::int64_t rows_of(const PixelsProblem& p) { return phase_of(p).pixels; }
+LIKELY_DEVICE std::int64_t terms_of(const PixelsProblem& p) { return phase_of(p).gather.length(); }
 
 // An output channel a row: gradients [pixels, m] times what each pixel sees, [pixels, n]. A share
 // of the pixels for every z, with a result [m, n] in f32 of its own.
@@ -41,10 +52,11 @@ LIKELY_DEVICE PlaceOfPixel place_of(const Gather& of, std::int64_t pixel) {
 
 template <class T>
 LIKELY_DEVICE T* row_of(const PixelsProblem& p, std::int64_t pixel) {
-  const PlaceOfPixel place = place_of(p.gather, pixel);
-  const std::int64_t row = p.gather.rows.first + place.row * p.gather.rows.step;
-  const std::int64_t column = p.gather.columns.first + place.column * p.gather.columns.step;
-  return result_of<T>(p) + ((place.image * p.height + row) * p.width + column) * p.c_row;
+  const Gather& gather = phase_of(p).gather;
+  const PlaceOfPixel place = place_of(gather, pixel);
+  const std::int64_t row = gather.rows.first + place.row * gather.rows.step;
+  const std::int64_t column = gather.columns.first + place.column * gather.columns.step;
+  return static_cast<T*>(p.c) + ((place.image * p.height + row) * p.width + column) * p.c_row;
 }
 
 // ---- Readers
@@ -84,7 +96,7 @@ struct Term {
 
   LIKELY_DEVICE Term(const Gather& of, std::int64_t term) {
     const auto index = static_cast<unsigned>(term), channels = static_cast<unsigned>(of.channels);
-    const auto taps = static_cast<unsigned>(of.columns.taps);
+    const auto taps = static_cast<unsigned>(of.columns.taps > 0 ? of.columns.taps : 1);
     channel = static_cast<int>(index % channels);
     column = static_cast<int>(index / channels % taps);
     row = static_cast<int>(index / channels / taps);
@@ -211,7 +223,16 @@ class TermReader {
 
 template <class W>
 LIKELY_DEVICE auto left_reader(const PixelsProblem& p, std::int64_t row) {
-  return PixelReader<typename W::T, W::tile, W::threads, W::packs>(p.gather, row, p.m);
+  return PixelReader<typename W::T, W::tile, W::threads, W::packs>(phase_of(p).gather, row,
+                                                                   rows_of(p));
+}
+template <class W>
+LIKELY_DEVICE auto right_reader(const PixelsProblem& p, std::int64_t column) {
+  using T = typename W::T;
+  const std::int64_t length = terms_of(p);
+  const int columns = p.n - column < W::tile ? static_cast<int>(p.n - column) : W::tile;
+  const T* from = static_cast<const T*>(phase_of(p).weights) + column * length;
+  return reader<W, W::b>(Operand<T>{from, length, 1, columns}, 0.0f);
 }
 template <class W>
 LIKELY_DEVICE auto left_reader(const WeightsProblem& p, std::int64_t row) {
@@ -240,15 +261,22 @@ void convolution_tf32(const WeightsProblem& problem, const Tiling& tiling);
 void convolution_bf16(const PixelsProblem& problem, const Tiling& tiling);
 void convolution_bf16(const WeightsProblem& problem, const Tiling& tiling);
 
+// Few channels, of whose weights there are so many each.
+bool narrow_serves(std::int64_t channels, std::int64_t terms);
+void convolution_narrow(const PixelsProblem& problem, bool tf32, bool packs);
+
+// A thread an output, any problem.
+void convolution_plain(const ConvolutionProblem& problem);
+
 struct TileVariants {
   const Variant large, small, elements;
 };
 
 template <class W, class Sums, class Result, class Problem>
-void launch_convolution(const Variant& variant, const Problem& p, int shares) {
+void launch_convolution(const Variant& variant, const Problem& p) {
   const std::int64_t tiles = quotient_up(p.m, W::tile) * quotient_up(p.n, W::tile);
   launch(variant, tiled<W, Sums, Problem, Result>,
-         Grid{dim3(static_cast<unsigned>(tiles), 1, static_cast<unsigned>(shares)), W::threads,
+         Grid{dim3(static_cast<unsigned>(tiles), 1, static_cast<unsigned>(p.batch)), W::threads,
               sizeof(typename W::Memory)},
          p);
 }
@@ -260,24 +288,23 @@ void launch_pixels(const TileVariants& variants, const PixelsProblem& p, const T
   using Small = Way<64, Adjacent::k, Adjacent::k, true>;
   using Elements = Way<64, Adjacent::k, Adjacent::k, false>;
   if (!tiling.packs)
-    launch_convolution<Elements, Sums<Elements>, typename Elements::T>(variants.elements, p, 1);
+    launch_convolution<Elements, Sums<Elements>, typename Elements::T>(variants.elements, p);
   else if (tiling.tile == 128)
-    launch_convolution<Large, Sums<Large>, typename Large::T>(variants.large, p, 1);
+    launch_convolution<Large, Sums<Large>, typename Large::T>(variants.large, p);
   else
-    launch_convolution<Small, Sums<Small>, typename Small::T>(variants.small, p, 1);
+    launch_convolution<Small, Sums<Small>, typename Small::T>(variants.small, p);
 }
 template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums>
 void launch_weights(const TileVariants& variants, const WeightsProblem& p, const Tiling& tiling) {
   using Large = Way<128, Adjacent::rows, Adjacent::rows, true>;
   using Small = Way<64, Adjacent::rows, Adjacent::rows, true>;
   using Elements = Way<64, Adjacent::k, Adjacent::k, false>;
-  const int shares = static_cast<int>(p.batch);
   if (!tiling.packs)
-    launch_convolution<Elements, Sums<Elements>, float>(variants.elements, p, shares);
+    launch_convolution<Elements, Sums<Elements>, float>(variants.elements, p);
   else if (tiling.tile == 128)
-    launch_convolution<Large, Sums<Large>, float>(variants.large, p, shares);
+    launch_convolution<Large, Sums<Large>, float>(variants.large, p);
   else
-    launch_convolution<Small, Sums<Small>, float>(variants.small, p, shares);
+    launch_convolution<Small, Sums<Small>, float>(variants.small, p);
 }
 
 }  // namespace likely::kernels::cuda

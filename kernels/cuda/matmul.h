@@ -14,6 +14,9 @@ void matmul_f32(const MatmulProblem& problem);
 void matmul_tf32(const MatmulProblem& problem);
 void matmul_bf16(const MatmulProblem& problem);
 
+// Any product, by the kernel that the static rules choose.
+void matmul_own(const MatmulProblem& problem);
+
 // ---- The static rules
 
 // The side of the tiles that blocks compute: the first of `sides`, from large to small, that makes
@@ -28,6 +31,10 @@ struct Packs {
   Adjacent a, b;
 };
 Packs packs_of(const MatmulProblem& problem);
+
+// Few columns, long sums.
+bool narrow_serves(const MatmulProblem& problem, const Packs& packs);
+void matmul_narrow(const MatmulProblem& problem);
 
 // Calls f with constants: Adjacent of a, Adjacent of b, and whether packs are copied. Single
 // elements end up along k.
@@ -130,6 +137,7 @@ LIKELY_DEVICE auto right_reader(const MatmulProblem& p, std::int64_t column) {
   return reader<W, W::b>(Operand<T>{from, p.b_column, p.b_row, columns}, 0.0f);
 }
 LIKELY_DEVICE std::int64_t terms_of(const MatmulProblem& p) { return p.k; }
+LIKELY_DEVICE std::int64_t rows_of(const MatmulProblem& p) { return p.m; }
 
 // ---- What happens to finished sums
 
@@ -159,7 +167,7 @@ LIKELY_DEVICE void finish(const Problem& p, const float (&sums)[rows][width],
   const bool aligned = aligned16(result_of<Result>(p)) && p.c_row % size == 0;
   for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += threads) {
     const std::int64_t row = first_row + i / packs, column = first_column + i % packs * size;
-    if (row >= p.m || column >= p.n)
+    if (row >= rows_of(p) || column >= p.n)
       continue;
     Result* c = row_of<Result>(p, row) + column;
     const Result* bias = static_cast<const Result*>(p.bias) + column;
@@ -197,10 +205,12 @@ template <class W, class Sums, class Problem = MatmulProblem, class Result = typ
 __global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(Problem p) {
   using T = typename W::T;
   auto& memory = shared<typename W::Memory>();
-  const Corner<W::tile> corner(p);
+  const Corner<W::tile> corner(rows_of(p), p.n);
+  if (corner.row() >= rows_of(p))
+    return;  // the grid is that of the phase with the most rows
   Sums sums;
   sums.start(p, corner);
-  const bool busy = corner.row() + sums.row() < p.m && corner.column() + sums.column() < p.n;
+  const bool busy = corner.row() + sums.row() < rows_of(p) && corner.column() + sums.column() < p.n;
   for_stages<W>(memory, left_reader<W>(p, corner.row()), right_reader<W>(p, corner.column()),
                 terms_of(p), [&](const typename W::Stage& stage, int k_left) {
                   if (busy)

@@ -54,7 +54,7 @@ class FmaSums {
       LIKELY_UNROLL
       for (int j = 0; j < columns; ++j) {
         const std::int64_t y = corner.row() + row(i), x = corner.column() + column(j);
-        if (y < p.m && x < p.n)
+        if (y < rows_of(p) && x < p.n)
           sum_[i][j] = row_of<float>(p, y)[x];
       }
     }

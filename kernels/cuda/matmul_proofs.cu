@@ -85,8 +85,24 @@ Proof small_products(DType dtype) {
           }};
 }
 
+// Seven columns and one, more lines of k than are read ahead, and a last one that is not whole.
+Proof long_sums(DType dtype, Products products) {
+  const Tiled narrow{dtype, products, 0};
+  constexpr std::int64_t k = 1304;
+  return {"long sums", bar_for(narrow, k), [=](Inputs& in) -> Tensors {
+            const Chosen chosen(narrow);
+            const Tensor a = small(in, {3, 6, k}), b = small(in, {7, k}).transpose();
+            const Tensor out = in.normal({3, 6, 7});
+            matmul(a, b, {in.normal({7}), Activation::leaky_relu}, {out, true});
+            return {out, matmul(small(in, {9, k}), small(in, {1, k}).transpose())};
+          }};
+}
+
 }  // namespace
 
+Variant narrow_variant(const char* name, DType dtype, Products products) {
+  return {"matmul", name, dtype, long_sums(dtype, products)};
+}
 Variant plain_variant(DType dtype) { return {"matmul", "plain", dtype, small_products(dtype)}; }
 Variant packs_variant(const char* name, const Tiled& tiled) {
   return {"matmul", name, tiled.dtype, four_layouts(tiled), ragged_batch(tiled)};

@@ -133,11 +133,12 @@ template <int tile>
 struct Corner {
   unsigned down, across;  // in tiles
 
-  LIKELY_DEVICE explicit Corner(const MatmulProblem& p) {
-    const auto all_down = static_cast<unsigned>(quotient_up(p.m, tile));
-    const auto all_across = static_cast<unsigned>(quotient_up(p.n, tile));
+  LIKELY_DEVICE Corner(std::int64_t rows, std::int64_t columns) {
+    const auto all_down = static_cast<unsigned>(quotient_up(rows, tile));
+    const auto all_across = static_cast<unsigned>(quotient_up(columns, tile));
     const unsigned first = blockIdx.x / (8 * all_across) * 8, place = blockIdx.x % (8 * all_across);
-    const unsigned height = all_down - first < 8 ? all_down - first : 8;
+    const unsigned left = first < all_down ? all_down - first : 1;  // not there, but not 0 either
+    const unsigned height = left < 8 ? left : 8;
     down = first + place % height;
     across = place / height;
   }
