@@ -24,6 +24,7 @@ struct PixelsProblem : MatmulProblem {
 };
 LIKELY_DEVICE const Phase& phase_of(const PixelsProblem& p) { return p.phases[blockIdx.z]; }
 LIKELY_DEVICE std::int64_t rows_of(const PixelsProblem& p) { return phase_of(p).pixels; }
+LIKELY_DEVICE bool has_row(const PixelsProblem& p, std::int64_t row) { return row < rows_of(p); }
 LIKELY_DEVICE std::int64_t terms_of(const PixelsProblem& p) { return phase_of(p).gather.length(); }
 
 // An output channel a row: gradients [pixels, m] times what each pixel sees, [pixels, n]. A share

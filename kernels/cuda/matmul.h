@@ -138,6 +138,8 @@ LIKELY_DEVICE auto right_reader(const MatmulProblem& p, std::int64_t column) {
 }
 LIKELY_DEVICE std::int64_t terms_of(const MatmulProblem& p) { return p.k; }
 LIKELY_DEVICE std::int64_t rows_of(const MatmulProblem& p) { return p.m; }
+// Whether a block has a tile: a grid for results of several sizes is as large as the largest needs.
+LIKELY_DEVICE bool has_row(const MatmulProblem&, std::int64_t) { return true; }
 
 // ---- What happens to finished sums
 
@@ -206,8 +208,8 @@ __global__ void __launch_bounds__(W::threads, W::packs ? 2 : 1) tiled(Problem p)
   using T = typename W::T;
   auto& memory = shared<typename W::Memory>();
   const Corner<W::tile> corner(rows_of(p), p.n);
-  if (corner.row() >= rows_of(p))
-    return;  // the grid is that of the phase with the most rows
+  if (!has_row(p, corner.row()))
+    return;
   Sums sums;
   sums.start(p, corner);
   const bool busy = corner.row() + sums.row() < rows_of(p) && corner.column() + sums.column() < p.n;

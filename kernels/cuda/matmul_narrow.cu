@@ -52,8 +52,9 @@ __global__ void __launch_bounds__(threads) narrow(MatmulProblem p, int rows) {
     __syncthreads();  // all have waited, and have read what is written next
     fetch(step + ahead);
     const auto& lines = memory.stage[step % stages];
+    const int here = sums ? packs_of(step) : 0;
     constexpr int at_once = 8;  // loads under way together
-    for (int from = 0; sums && from < packs_of(step); from += at_once) {
+    for (int from = 0; from < here; from += at_once) {
       Pack<T> x[at_once], w[at_once];
       LIKELY_UNROLL
       for (int i = 0; i < at_once; ++i) {
@@ -62,11 +63,12 @@ __global__ void __launch_bounds__(threads) narrow(MatmulProblem p, int rows) {
       }
       LIKELY_UNROLL
       for (int i = 0; i < at_once; ++i) {
-        if (from + i >= packs_of(step))
-          break;
-        LIKELY_UNROLL
-        for (int j = 0; j < size; ++j)
-          sum = multiply_add(operand<T, tf32>(x[i].value[j]), operand<T, tf32>(w[i].value[j]), sum);
+        if (from + i < here) {
+          LIKELY_UNROLL
+          for (int j = 0; j < size; ++j)
+            sum =
+                multiply_add(operand<T, tf32>(x[i].value[j]), operand<T, tf32>(w[i].value[j]), sum);
+        }
       }
     }
   }
