@@ -373,9 +373,7 @@ int run(int argc, char** argv) {
   const bool on_cpu = device == Device::cpu;
   const VendorLibrary library = vendor_libraries().at(0);
   const bool vendor = on_cpu && library.problem.empty();
-  const std::string level = !on_cpu            ? cuda_name()
-                            : isa() == Isa::v4 ? "x86-64-v4"
-                                               : "x86-64-v3";
+  const std::string level = on_cpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
   Bench bench{filter, precision, rounds, vendor, on_cpu ? measure_peak() : 0, measure_bandwidth()};
   if (precision == "bf16")
     operands = DType::bf16;
