@@ -185,7 +185,7 @@ struct Bench {
 
   // Own and vendor kernels of a family in turn, by their rate of arithmetic.
   void arithmetic(const char* family, const std::string& name, const std::string& sizes,
-                  double flops, const Work& work) {
+                  const Json& problem, double flops, const Work& work) {
     if (!wants(name))
       return;
     const std::function<void(Source)> choose = [&](Source source) {
@@ -199,6 +199,8 @@ struct Bench {
     std::fflush(stdout);
     rows.push_back({{"name", name},
                     {"sizes", sizes},
+                    {"problem", problem},
+                    {"own_us", t.own * 1e6},
                     {"own_gflops", flops / t.own / 1e9},
                     {"vendor_gflops", vendor ? Json(flops / t.vendor / 1e9) : Json()},
                     {"ratio", vendor ? Json(t.ratio) : Json()},
@@ -208,8 +210,8 @@ struct Bench {
   void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
                const Tensor& a, const Tensor& b) {
     const Tensor out = Tensor::empty({m, n}, operands, device);
-    arithmetic("matmul", name, fmt::format("{}x{}x{}", m, n, k), 2.0 * m * n * k,
-               [&] { matmul(a, b, {}, {out}); });
+    arithmetic("matmul", name, fmt::format("{}x{}x{}", m, n, k), {{"m", m}, {"n", n}, {"k", k}},
+               2.0 * m * n * k, [&] { matmul(a, b, {}, {out}); });
   }
 
   // A layer's convolution and its two gradients.
@@ -221,8 +223,18 @@ struct Bench {
         fmt::format("{}x{}x{} {} {}x{}{} {}", l.batch, l.image.rows, l.image.columns, l.in,
                     l.kernel.rows, l.kernel.columns, l.options.stride.rows == 2 ? "/2" : "", l.out);
     const double flops = 2.0 * y.numel() * (w.numel() / l.out);
+    const Padding& padding = l.options.padding;
     const auto row = [&](const char* direction, const Work& work) {
-      arithmetic("convolution", fmt::format("{} {}", l.workload, direction), sizes, flops, work);
+      const Json problem{{"direction", direction},
+                         {"batch", l.batch},
+                         {"image", {l.image.rows, l.image.columns}},
+                         {"in", l.in},
+                         {"out", l.out},
+                         {"kernel", {l.kernel.rows, l.kernel.columns}},
+                         {"stride", {l.options.stride.rows, l.options.stride.columns}},
+                         {"padding", {padding.top, padding.bottom, padding.left, padding.right}}};
+      arithmetic("convolution", fmt::format("{} {}", l.workload, direction), sizes, problem, flops,
+                 work);
     };
     row("forward", [&] { convolution(x, w, l.options, {}, {y}); });
     row("data gradient", [&] { transposed_convolution(g, w, l.options, l.image, {}, {x}); });
