@@ -13,6 +13,7 @@ namespace likely {
 ModelDescription vae_description();
 ModelDescription dcgan_description();
 ModelDescription wgan_gp_description();
+ModelDescription pixelcnn_description();
 
 // A part of a step: an update of one network, or the whole step.
 struct Part {
@@ -26,20 +27,23 @@ struct Workload {
   ModelDescription description;
   std::map<std::string, std::string> settings;
   Shape image;
+  int levels;  // 2: an image is one of bits
   std::int64_t batch;
   std::vector<Part> parts;
 };
 
 inline const std::vector<Workload>& workloads() {
   static const std::vector<Workload> all{
-      {"vae", vae_description(), {{"preset", "paper"}}, {28, 28, 1}, 128, {{"step"}}},
-      {"dcgan", dcgan_description(), {{"preset", "paper"}}, {64, 64, 3}, 64, {{"step"}}},
+      {"vae", vae_description(), {{"preset", "paper"}}, {28, 28, 1}, 2, 128, {{"step"}}},
+      {"dcgan", dcgan_description(), {{"preset", "paper"}}, {64, 64, 3}, 256, 64, {{"step"}}},
       {"wgan-gp",
        wgan_gp_description(),
        {{"data", "shapes-rgb"}, {"preset", "paper"}},
        {32, 32, 3},
+       256,
        64,
-       {{"critic", 0}, {"generator", 1}}}};
+       {{"critic", 0}, {"generator", 1}}},
+      {"pixelcnn", pixelcnn_description(), {{"preset", "paper"}}, {28, 28, 1}, 2, 64, {{"step"}}}};
   return all;
 }
 
@@ -51,14 +55,13 @@ class Trained : public StepContext {
     for (const auto& [name, value] : workload.settings)
       given[name] = {value, "--" + name};
     const Configuration configuration = resolve(workload.description, {}, given);
-    model_ = workload.description.make(
-        configuration.settings,
-        {configuration.data(), workload.image, workload.name == "vae" ? 2 : 256});
+    model_ = workload.description.make(configuration.settings,
+                                       {configuration.data(), workload.image, workload.levels});
     state_ = make_step_state({.seed = 1, .rate = 1e-4f}, device);
     random_.emplace(state_);
     const Shape shape = workload.image.inserted(0, workload.batch);
     const Draw draw = random_->draw("bench/input");
-    batch_.images = workload.name == "vae"
+    batch_.images = workload.levels == 2
                         ? kernels::bernoulli(kernels::full(shape, 0.13, DType::f32, device), draw)
                         : kernels::uniform(shape, draw);
     for (const Network& network : model_->networks()) {

@@ -4,6 +4,7 @@
 
 #include "autograd/check.h"
 #include "kernels/copy.h"
+#include "kernels/random.h"
 #include "zoo/run/training.h"
 
 namespace likely {
@@ -17,6 +18,16 @@ Batch first_batch(const DataSet& data, const Tensor& state, std::int64_t count) 
   std::iota(rows.begin(), rows.end(), 0);
   const Draw draw{state, purpose_hash("train/images"), 0};
   return {kernels::cast(data.batch(Split::train, rows, draw), DType::f64)};
+}
+
+// Moves every parameter a little: where biases are 0, what sees nothing but padding lies on a kink.
+void leave_kinks(const Module& module, const Tensor& step) {
+  std::uint32_t index = 0;
+  for (auto& [name, parameter] : module.parameters()) {
+    const Draw draw{step, purpose_hash("check/start"), index++};
+    const Variable moved = kernels::normal(parameter.shape(), draw, DType::f64);
+    parameter.rebase((Variable(parameter.value()) + moved * 0.01).value(), nullptr);
+  }
 }
 
 // The parameters of a network in f64, and its loss as a function of them.
@@ -55,6 +66,7 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
     network.module.to(device);
     network.module.initialise(configuration.seed(), network.name);
     network.module.to(DType::f64);
+    leave_kinks(network.module, step);
     network.module.freeze();
   }
   std::vector<ModelCheck> checks;

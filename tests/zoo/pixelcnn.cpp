@@ -1,0 +1,120 @@
+// The gated PixelCNN: beside PyTorch's masked kernels, by enumeration, by its gradients, and pixel
+// by pixel.
+#include "zoo/models/pixelcnn.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "kernels/copy.h"
+#include "nn/parameters.h"
+#include "tensor/safetensors.h"
+#include "tests/device.h"
+#include "tests/zoo/golden.h"
+#include "zoo/run/trainer.h"
+
+using namespace likely;
+
+namespace {
+
+// Initialised, on a device.
+struct Initialised {
+  PixelCnn model;
+  Parameters parameters;
+
+  Initialised(const Shape& image, const PixelCnn::Options& options, Device device, DType dtype)
+      : model(image, options), parameters(moved(model, device, dtype)) {}
+
+ private:
+  static Module& moved(PixelCnn& model, Device device, DType dtype) {
+    Module& module = model.networks()[0].module;
+    module.to(dtype);
+    module.to(device);
+    module.initialise(3);
+    return module;
+  }
+};
+
+const Shape small{6, 5, 1};
+
+// Every black and white image of so many pixels, [2^pixels, height, width, 1].
+Tensor all_images(const Shape& image) {
+  const std::int64_t pixels = image.numel(), count = std::int64_t{1} << pixels;
+  std::vector<double> values;
+  for (std::int64_t bits = 0; bits < count; ++bits)
+    for (std::int64_t i = 0; i < pixels; ++i)
+      values.push_back(static_cast<double>(bits >> i & 1));
+  return Tensor::of(image.inserted(0, count), values);
+}
+
+}  // namespace
+
+TEST_CASE("pixelcnn: logits, loss and gradients agree with PyTorch's masked kernels") {
+  const SafeTensors file = load_safetensors(LIKELY_SOURCE "/tests/interop/pixelcnn.safetensors");
+  PixelCnn model(small, {.width = 4, .layers = 2});
+  Parameters parameters(model.networks()[0].module);
+  for (const Parameters::Entry& entry : parameters.entries())
+    kernels::copy_into(entry.parameter.value(), file.at(entry.name));
+  CHECK(relative_distance(model.logits(file.at("x")).value(), file.at("result/logits")) < 1e-5);
+  parameters.begin_update();
+  Random random(make_step_state({}));
+  const Variable loss = model.loss(0, {file.at("x")}, random);
+  CHECK(relative_distance(loss.value(), file.at("result/loss")) < 1e-5);
+  backward(loss);
+  for (const Parameters::Entry& entry : parameters.entries()) {
+    INFO(entry.name);
+    CHECK(relative_distance(Parameters::slice(parameters.gradients(), entry),
+                            file.at("gradient/" + entry.name)) < 1e-5);
+  }
+}
+
+TEST_CASE("pixelcnn: the published network has 633,473 parameters") {
+  PixelCnn model({28, 28, 1}, {});
+  CHECK(model.networks()[0].module.parameter_count() == 633473);
+}
+
+TEST_CASE("pixelcnn: the probabilities of all images of 3 x 4 add up to 1") {
+  Initialised of({3, 4, 1}, {.width = 5, .layers = 2}, {}, DType::f64);
+  Random random(make_step_state({}));
+  const Likelihood found = of.model.likelihood(all_images({3, 4, 1}), 1, random, {});
+  CHECK(found.kind == LikelihoodKind::exact);
+  double total = 0;
+  for (const double log_prob : found.log_likelihood)
+    total += std::exp(log_prob);
+  CHECK(std::abs(total - 1) < 1e-12);
+}
+
+// Two layers after the first see five pixels up and to every side that is before: no blind spot.
+TEST_CASE("pixelcnn: a logit depends on every pixel before its own, and on no other") {
+  Initialised of(small, {.width = 16, .layers = 2}, {}, DType::f64);
+  const std::int64_t pixels = small.numel();
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < pixels; ++i)
+    values.push_back(static_cast<double>(i * i % 7 < 3));
+  for (std::int64_t i = 0; i < pixels; ++i) {
+    const Variable x = Variable::leaf(Tensor::of(small.inserted(0, 1), values));
+    const Variable logit = slice(reshape(of.model.logits(x), {pixels}), 0, i, i + 1);
+    const std::vector<double> slopes =
+        kernels::to_doubles(gradients(sum(logit), {x}, {}, Recorded::no)[0].value());
+    for (std::int64_t j = 0; j < pixels; ++j) {
+      INFO(i << " of " << j);
+      CHECK((slopes[static_cast<std::size_t>(j)] != 0) == (j < i));
+    }
+  }
+}
+
+TEST_CASE("pixelcnn: pixel by pixel, samples are those of whole passes, with the CPU's bits") {
+  const auto samples = [](Device device, bool by_whole_passes) {
+    Initialised of(small, {.width = 6, .layers = 2}, device, DType::f32);
+    Random random = random_for(Occasion::pictures, 5, device);
+    return kernels::to_doubles(by_whole_passes ? of.model.sample_by_whole_passes(7, random)
+                                               : of.model.sample(7, random));
+  };
+  const std::vector<double> expected = samples(Device::cpu, true);
+  CHECK(samples(Device::cpu, false) == expected);
+  CHECK(samples(device_under_test(), false) == expected);
+  const double ones = std::accumulate(expected.begin(), expected.end(), 0.0);
+  CHECK(ones > 0);
+  CHECK(ones < static_cast<double>(expected.size()));
+}

@@ -1,0 +1,64 @@
+// van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu (2016), Conditional Image
+// Generation with PixelCNN Decoders: the gated PixelCNN, of a vertical and a horizontal stack.
+#pragma once
+#include "nn/convolution.h"
+#include "zoo/run/model.h"
+
+namespace likely {
+
+// p(x) = Π p(x_i | x_1 … x_{i-1}), pixels row by row, each black or white.
+class PixelCnn : public Model {
+ public:
+  struct Options {
+    std::int64_t width = 64;  // channels of a stack
+    std::int64_t layers = 7;  // after the first
+    Optimiser::Options optimiser = {};
+  };
+  PixelCnn(const Shape& image, const Options& options);
+
+  // Of each pixel being 1, given those before it: x [n, height, width, 1] → the same shape.
+  Variable logits(const Variable& x) const;
+
+  std::vector<Network> networks() override;
+  Variable loss(std::size_t network, const Batch& batch, Random& random) override;
+  Likelihood likelihood(const Tensor& images, std::int64_t importance_samples, Random& random,
+                        const std::function<void(std::int64_t)>& done) override;
+  // Computes for a pixel only what the one before has changed; the same bits as
+  // sample_by_whole_passes.
+  Tensor sample(std::int64_t count, Random& random) override;
+  // By one pass over the whole image for each of its pixels.
+  Tensor sample_by_whole_passes(std::int64_t count, Random& random);
+
+ private:
+  // What a layer gives: the features of the vertical stack, which see the rows above, before and
+  // after their gate, and those of the horizontal stack, which also see the pixels to the left.
+  struct Features {
+    Variable vertical, gated, horizontal;
+  };
+  // Section 2.4 and figure 2. Kernels hold live taps alone, so nothing is multiplied by a mask.
+  struct Layer : Module {
+    Layer(std::int64_t in, std::int64_t width, bool first);
+    Features operator()(const Variable& above, const Variable& left) const;
+    // From what the horizontal kernel gives, and the vertical features that join it.
+    Variable end(const Variable& horizontal, const Variable& joined, const Variable& before) const;
+
+    const bool first;  // does not see the pixel itself
+    Convolution vertical, horizontal, joined, out;
+  };
+  struct Layers : Module {
+    Layers(const Options& options);
+    Variable head(const Variable& features) const;
+
+    std::vector<std::unique_ptr<Layer>> layers;
+    Convolution hidden, logit;
+  };
+  class Sampler;
+
+  Shape image_;
+  Options options_;
+  Layers network_;
+};
+
+ModelDescription pixelcnn_description();
+
+}  // namespace likely
