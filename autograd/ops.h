@@ -135,6 +135,8 @@ Variable expand(const Variable& x, const Shape& shape);
 Variable squeeze(const Variable& x, int axis);
 Variable unsqueeze(const Variable& x, int axis);
 Variable concatenate(const Variables& parts, int axis);
+// Parts of so many elements each along an axis, which they fill: the opposite of concatenate.
+Variables split(const Variable& x, const std::vector<std::int64_t>& sizes, int axis);
 Variable contiguous(const Variable& x);
 Variable cast(const Variable& x, DType dtype);
 

@@ -42,6 +42,15 @@ const Op concatenate_op{"concatenate", Case{"columns", [](Samples& s) {
                                               const Variable a = s.normal({3, 2});
                                               return concatenate({a, s.normal({3, 4})}, 1);
                                             }}};
+const Op split_op{"split",
+                  Case{"columns",
+                       [](Samples& s) {
+                         const Variables parts = split(s.normal({3, 6}), {1, 3, 2}, 1);
+                         return parts[1] * sum(parts[0]) + sum(parts[2], {1}, Keep::yes);
+                       }},
+                  Case{"one part not used", [](Samples& s) {
+                         return split(s.normal({3, 6}), {4, 2}, 1)[1];
+                       }}};
 const Op contiguous_op{"contiguous", Case{"of a transpose", [](Samples& s) {
                                             return contiguous(transpose(s.normal({3, 4})));
                                           }}};
@@ -128,6 +137,31 @@ Variable concatenate(const Variables& parts, int axis) {
           result.push_back(wants[i] ? slice(g, axis, ends[i], ends[i + 1]) : none);
         return result;
       });
+}
+
+Variables split(const Variable& x, const std::vector<std::int64_t>& sizes, int axis) {
+  Tensors values;
+  std::int64_t end = 0;
+  for (const std::int64_t size : sizes) {
+    values.push_back(x.value().slice(axis, end, end + size));
+    end += size;
+  }
+  require(end == x.size(axis), "split: the parts have {} of the {} elements along axis {}.", end,
+          x.size(axis), axis);
+  std::vector<Shape> shapes;
+  for (const Tensor& value : values)
+    shapes.push_back(value.shape());
+  return split_op.record(
+      std::move(values), {x},
+      [axis, shapes, dtype = x.dtype(), device = x.value().device()](
+          const Variables& g, const Variables&, const Wants&) -> Variables {
+        Variables parts = g;
+        for (std::size_t i = 0; i < parts.size(); ++i)
+          if (!parts[i].defined())
+            parts[i] = kernels::zeros(shapes[i], dtype, device);
+        return {concatenate(parts, axis)};
+      },
+      false);
 }
 
 Variable contiguous(const Variable& x) {

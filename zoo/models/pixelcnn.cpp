@@ -14,7 +14,8 @@ namespace {
 // tanh of the first half of the channels times σ of the second (equation 2).
 Variable gate(const Variable& x) {
   const std::int64_t half = x.size(-1) / 2;
-  return gated_tanh(slice(x, 3, 0, half), slice(x, 3, half, 2 * half));
+  const Variables halves = split(x, {half, half}, -1);
+  return gated_tanh(halves[0], halves[1]);
 }
 
 // How far kernels of the first layer (7 x 7) and of the others (3 x 3) reach up, and to the sides.
