@@ -15,6 +15,17 @@ import torch  # noqa: E402
 
 STEPS, WARM_UP = 100, 20
 
+
+def median_ms(step):
+    times = []
+    for _ in range(WARM_UP + STEPS):
+        begin = time.perf_counter()
+        step()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return sorted(times[WARM_UP:])[STEPS // 2] * 1e3
+
+
 torch.backends.cudnn.benchmark = True
 print(f"{torch.cuda.get_device_name()}; PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}", flush=True)
 for mode in ("eager", "compile"):
@@ -26,11 +37,8 @@ for mode in ("eager", "compile"):
             torch.manual_seed(0)
             work = peer_torch.WORKLOADS[workload](peer_torch.Ctx("cuda", {mode, layout.strip("+")}))
             for part, step in work.parts.items():
-                times = []
-                for _ in range(WARM_UP + STEPS):
-                    begin = time.perf_counter()
-                    step()
-                    torch.cuda.synchronize()
-                    times.append(time.perf_counter() - begin)
-                median = sorted(times[WARM_UP:])[STEPS // 2] * 1e3
-                print(f"{workload:10}{part:12}{precision:6}PyTorch {mode + layout:24}{median:9.3f} ms", flush=True)
+                line = f"{workload:10}{part:12}{precision:6}PyTorch {mode + layout:24}"
+                try:
+                    print(f"{line}{median_ms(step):9.3f} ms", flush=True)
+                except Exception as error:  # a mode that fails loses only itself
+                    print(f"{line}   FAILED: {str(error).splitlines()[0]}", flush=True)
