@@ -1,21 +1,10 @@
 // The adversarial models' networks and what their updates compute.
-#include <doctest/doctest.h>
+#include "tests/zoo/adversarial.h"
 
-#include <map>
-
-#include "kernels/copy.h"
-#include "kernels/random.h"
-#include "tests/zoo/tiny_run.h"
-#include "zoo/adversarial/wasserstein.h"
 #include "zoo/data/catalogue.h"
-#include "zoo/models/dcgan.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/trainer.h"
 
-namespace likely {
-ModelDescription wgan_description();
-ModelDescription wgan_gp_description();
-}  // namespace likely
 using namespace likely;
 
 namespace {
@@ -109,8 +98,7 @@ TEST_CASE("dcgan: a step runs the generator once, and no gradient that nothing r
 }
 
 TEST_CASE("adversarial models: resume and thread counts leave the same bytes, on images") {
-  for (const ModelDescription& description :
-       {dcgan_description(), wgan_description(), wgan_gp_description()}) {
+  for (const ModelDescription& description : adversarial_descriptions()) {
     CAPTURE(description.name);
     const TemporaryFolder folder;
     std::map<std::string, std::string> settings{

@@ -1,18 +1,16 @@
-// Files for tests: a temporary folder, IDX bytes, gzip, the published ones; and rows of a data set.
+// Files for tests: IDX bytes, gzip, the published ones; and rows of a data set.
 #pragma once
 #include <doctest/doctest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "tensor/error.h"
+#include "tests/zoo/temporary_folder.h"
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -21,30 +19,6 @@ inline std::vector<std::int64_t> rows_up_to(std::int64_t n) {
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "likely-data-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
-  std::string write(const std::string& name, const Bytes& bytes) const {
-    const std::filesystem::path file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    return file.string();
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline Bytes idx(const std::vector<std::uint32_t>& shape, const Bytes& values, int type = 8) {
   Bytes bytes = {0, 0, static_cast<std::uint8_t>(type), static_cast<std::uint8_t>(shape.size())};

@@ -210,7 +210,7 @@ TEST_CASE("data: verify tells damaged, missing and foreign files from published 
       foreign +
           ": content has sha256 039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81, "
           "as published ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db");
-  CHECK(found.lines[1] == (folder.path() / "mnist/train-labels-idx1-ubyte.gz: missing").string());
+  CHECK(found.lines[1] == folder / "mnist/train-labels-idx1-ubyte.gz: missing");
   CHECK(found.lines[3] ==
         "gzip: " + damaged + " ends inside its compressed data, after 4 bytes. Fetch it again.");
   CHECK(verify(find_data_set("shapes"), folder.path()).holds);

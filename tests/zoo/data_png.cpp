@@ -21,7 +21,7 @@ std::string write(const TemporaryFolder& folder, const std::string& name, std::u
   image.height = height;
   image.format = format;
   image.colormap_entries = static_cast<png_uint_32>(colour_count);
-  const std::filesystem::path path = folder.path() / name;
+  const std::filesystem::path path = folder / name;
   std::filesystem::create_directories(path.parent_path());
   REQUIRE(png_image_write_to_file(&image, path.c_str(), 0, pixels, 0, colours));
   return path;
@@ -157,7 +157,7 @@ TEST_CASE("png folder: a tenth of the files for test, one for validation, by the
 TEST_CASE("png folder: too few files are said with the place") {
   const TemporaryFolder folder;
   CHECK(data_error([&] { make_data_set("pngs-64", {.directory = folder.path()}); }) ==
-        "data: " + (folder.path() / "pngs").string() +
+        "data: " + folder / "pngs" +
             " holds 0 files that end in .png, and at least 10 are needed: one for test, one for "
             "validation. Put pictures there, or name the folder above it with --data-dir or "
             "LIKELY_DATA.");

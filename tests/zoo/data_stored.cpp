@@ -119,7 +119,7 @@ TEST_CASE("emoji: the table gives captions and splits, and is read strictly") {
   const auto table = [&](const std::string& text, std::int64_t count) {
     return read_emoji_table(folder.write("captions.tsv", bytes_of(text)), count);
   };
-  const std::string file = (folder.path() / "captions.tsv").string();
+  const std::string file = folder / "captions.tsv";
   const std::string first = "0\t1f600\tgrinning face\tSmileys\tgrinning\ttrain\n",
                     second = "1\t1f602\tface with tears\tSmileys\tjoy\ttest\n";
   const EmojiTable good = table(columns + first + second, 2);

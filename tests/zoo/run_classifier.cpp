@@ -110,8 +110,7 @@ TEST_CASE("classifier: is kept in the cache, said, and trained anew where its fi
   const std::string file = "likely/conv5x5-64-128-quarters-grey.safetensors";
   const CachedClassifier first = cached();
   CHECK(steps == 5 * 4);
-  CHECK(said.front() == "classifier: none of quarters, grey yet: training one for " +
-                            (cache.path() / file).string());
+  CHECK(said.front() == "classifier: none of quarters, grey yet: training one for " + cache / file);
   const CachedClassifier second = cached();
   CHECK(steps == 0);
   CHECK(said.size() == 1);

@@ -1,29 +1,12 @@
-#include <doctest/doctest.h>
-
-#include <nlohmann/json.hpp>
-
 #include "tensor/safetensors.h"
-#include "tests/zoo/tiny_model.h"
-#include "zoo/run/file_system.h"
+#include "tests/zoo/tiny_run.h"
 
 using namespace likely;
 
 namespace {
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out, error;
-};
-
-// What the model's binary does with these words.
-Outcome tiny(std::vector<std::string> words) {
-  words.insert(words.begin(), "tiny");
-  std::vector<char*> argv;
-  for (std::string& word : words)
-    argv.push_back(word.data());
-  const Captured out(1), error(2);
-  const int exit_code = run_model(tiny_description(), static_cast<int>(argv.size()), argv.data());
-  return {exit_code, out.text(), error.text()};
+Outcome tiny(const std::vector<std::string>& words) {
+  return outcome_of(tiny_description(), words);
 }
 
 bool holds(const std::string& text, const std::string& part) {

@@ -1,12 +1,5 @@
 // A model without a likelihood on the command line: trained, judged, reported.
-#include <doctest/doctest.h>
-
-#include <nlohmann/json.hpp>
-
-#include "tensor/allocator.h"
-#include "tests/zoo/tiny_model.h"
-#include "zoo/run/plan.h"
-#include "zoo/run/training.h"
+#include "tests/zoo/tiny_run.h"
 
 using namespace likely;
 
@@ -30,18 +23,8 @@ ModelDescription silent_description() {
   return description;
 }
 
-struct Outcome {
-  int exit_code;
-  std::string out;
-};
-Outcome silent(std::vector<std::string> words) {
-  words.insert(words.begin(), "tiny");
-  std::vector<char*> argv;
-  for (std::string& word : words)
-    argv.push_back(word.data());
-  const Captured out(1), error(2);
-  const int exit_code = run_model(silent_description(), static_cast<int>(argv.size()), argv.data());
-  return {exit_code, out.text()};
+Outcome silent(const std::vector<std::string>& words) {
+  return outcome_of(silent_description(), words);
 }
 
 }  // namespace
@@ -75,26 +58,11 @@ TEST_CASE(
 TEST_CASE("judged run: planned to the byte") {
   for (const char* data : {"shapes", "rings"}) {
     CAPTURE(data);
-    const TemporaryFolder folder;
-    const ModelDescription description = silent_description();
-    const GivenSettings settings{{"data", {data, "--data"}},
-                                 {"batch", {"5", "--batch"}},
-                                 {"steps", {"4", "--steps"}},
-                                 {"eval-every", {"2", "--eval-every"}},
-                                 {"eval-count", {"300", "--eval-count"}}};
-    const Configuration configuration = resolve(description, {}, settings);
-    Allocator& cpu = allocator_of(Device::cpu);
-    REQUIRE(cpu.counters().in_use == 0);
-    HastyFileSystem files;
-    {
-      const Captured results(1);
-      const RunDirectory run = RunDirectory::create(folder / "run", configuration);
-      REQUIRE(train(description, configuration, run, Beginning::fresh,
-                    {Verbosity::quiet, Output::text, &files}) == 0);
-    }
-    const Allocator::Counters counters = cpu.counters();
-    const Plan planned = plan(description, configuration);
-    CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
-    CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
+    check_planned({{"data", data},
+                   {"batch", "5"},
+                   {"steps", "4"},
+                   {"eval-every", "2"},
+                   {"eval-count", "300"}},
+                  silent_description());
   }
 }

@@ -1,14 +1,11 @@
 // Several networks and optimisers in one run: a tiny generator and its critic.
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
-#include "tensor/allocator.h"
 #include "tensor/safetensors.h"
 #include "tests/zoo/tiny_run.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/check_model.h"
-#include "zoo/run/plan.h"
 #include "zoo/run/trainer.h"
 
 using namespace likely;
@@ -155,10 +152,8 @@ TEST_CASE("networks: metrics have each one's loss, what the step records and the
     const Captured messages(2);
     REQUIRE(run_pair(folder / "run", {{"steps", "4"}, {"eval-every", "2"}}) == 0);
   }
-  std::istringstream lines(read_file(folder / "run/metrics.jsonl"));
   int step = 0;
-  for (std::string line; std::getline(lines, line);) {
-    const auto object = nlohmann::json::parse(line);
+  for (const auto& object : metrics_of(folder / "run")) {
     CHECK(object.at("step") == ++step);
     CHECK(object.at("critic_loss") == object.at("loss"));
     CHECK(object.at("generator_loss") != object.at("loss"));
@@ -205,16 +200,7 @@ TEST_CASE("networks: an update differentiates its own network alone") {
 }
 
 TEST_CASE("networks: plan has the allocator's peak to the byte") {
-  const TemporaryFolder folder;
-  const std::map<std::string, std::string> settings{{"steps", "5"}, {"eval-every", "2"}};
-  Allocator& cpu = allocator_of(Device::cpu);
-  REQUIRE(cpu.counters().in_use == 0);
-  const Captured messages(2);
-  REQUIRE(run_pair(folder / "run", settings) == 0);
-  const Allocator::Counters counters = cpu.counters();
-  const Plan planned = plan(pair_description(), resolve(pair_description(), {}, given(settings)));
-  CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
-  CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
+  check_planned({{"steps", "5"}, {"eval-every", "2"}}, pair_description());
 }
 
 TEST_CASE("check-gradients: every network's loss, the others being constants") {

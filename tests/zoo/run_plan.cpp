@@ -6,10 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "tensor/allocator.h"
 #include "tests/zoo/tiny_run.h"
 #include "zoo/run/machine.h"
-#include "zoo/run/plan.h"
 
 using namespace likely;
 
@@ -47,19 +45,10 @@ TEST_CASE("plan: resident memory within 5 %") {
 TEST_CASE("plan: the allocator's peak to the byte") {
   for (const char* data : {"bars-4", "shapes", "rings"}) {
     CAPTURE(data);
-    const TemporaryFolder folder;
-    const std::map<std::string, std::string> settings{
-        {"data", data},
-        {"hidden", std::getenv("LIKELY_TEST_SMALL") ? "200" : "1500"},
-        {"batch", "100"},
-        {"steps", "5"},
-        {"eval-every", "2"}};
-    Allocator& cpu = allocator_of(Device::cpu);
-    REQUIRE(cpu.counters().in_use == 0);
-    REQUIRE(run(folder / "run", settings) == 0);
-    const Allocator::Counters counters = cpu.counters();
-    const Plan planned = plan(tiny_description(), resolve(tiny_description(), {}, given(settings)));
-    CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
-    CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
+    check_planned({{"data", data},
+                   {"hidden", std::getenv("LIKELY_TEST_SMALL") ? "200" : "1500"},
+                   {"batch", "100"},
+                   {"steps", "5"},
+                   {"eval-every", "2"}});
   }
 }

@@ -4,10 +4,8 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "tensor/allocator.h"
 #include "tests/zoo/tiny_run.h"
 #include "zoo/run/checkpoint.h"
 #include "zoo/run/training.h"
@@ -98,10 +96,8 @@ TEST_CASE("training: the same bytes with one and two threads, and another seed d
 TEST_CASE("metrics.jsonl: an object a step with step and loss; evaluations at their interval") {
   const TemporaryFolder folder;
   REQUIRE(run(folder / "run", {{"eval-every", "20"}}) == 0);
-  std::istringstream lines(read_file(folder / "run/metrics.jsonl"));
   std::int64_t step = 0;
-  for (std::string line; std::getline(lines, line);) {
-    const auto object = nlohmann::json::parse(line);
+  for (const auto& object : metrics_of(folder / "run")) {
     CHECK(object.at("step") == ++step);
     CHECK(object.at("loss").is_number());
     CHECK(object.contains("gap_nats") == (step % 20 == 0));

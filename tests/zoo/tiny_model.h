@@ -1,17 +1,16 @@
 // A model small enough to train in milliseconds: z ~ N(0, I), x given z Bernoulli by two layers,
 // and the bound that takes the prior for the posterior.
 #pragma once
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <string>
 
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
 #include "nn/linear.h"
+#include "tests/zoo/temporary_folder.h"
 #include "zoo/run/file_system.h"
 #include "zoo/run/model.h"
 
@@ -145,22 +144,6 @@ class Captured {
  private:
   int descriptor_, before_ = -1;
   std::FILE* file_ = std::tmpfile();
-};
-
-// A folder that goes with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "likely-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 }  // namespace likely

@@ -1,10 +1,13 @@
-// Runs of tiny models, as `train` and `resume` make them.
+// Runs of tiny models, as `train` and `resume` make them, and what they leave.
 #pragma once
 #include <doctest/doctest.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 
+#include "tensor/allocator.h"
 #include "tests/zoo/tiny_model.h"
+#include "zoo/run/plan.h"
 #include "zoo/run/training.h"
 
 namespace likely {
@@ -29,6 +32,47 @@ inline int run(const std::string& folder, const std::map<std::string, std::strin
   const Captured results(1);
   return train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
                {Verbosity::quiet, Output::text, &files});
+}
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out, error;
+};
+
+// What a model's binary does with these words.
+inline Outcome outcome_of(const ModelDescription& description, std::vector<std::string> words) {
+  words.insert(words.begin(), description.name);
+  std::vector<char*> argv;
+  for (std::string& word : words)
+    argv.push_back(word.data());
+  const Captured out(1), error(2);
+  const int exit_code = run_model(description, static_cast<int>(argv.size()), argv.data());
+  return {exit_code, out.text(), error.text()};
+}
+
+// The objects of metrics.jsonl, in order.
+inline std::vector<nlohmann::json> metrics_of(const std::string& folder) {
+  std::vector<nlohmann::json> objects;
+  std::istringstream lines(read_file(folder + "/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    objects.push_back(nlohmann::json::parse(line));
+  return objects;
+}
+
+// A run takes what `plan` says, to the byte.
+inline void check_planned(const std::map<std::string, std::string>& settings,
+                          const ModelDescription& description = tiny_description()) {
+  const TemporaryFolder folder;
+  Allocator& cpu = allocator_of(Device::cpu);
+  REQUIRE(cpu.counters().in_use == 0);
+  {
+    const Captured messages(2);
+    REQUIRE(run(folder / "run", settings, HastyFileSystem(), description) == 0);
+  }
+  const Allocator::Counters counters = cpu.counters();
+  const Plan planned = plan(description, resolve(description, {}, given(settings)));
+  CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
+  CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));
 }
 
 // All files of the last checkpoint, the metrics and the newest pictures, by name.
