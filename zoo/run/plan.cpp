@@ -14,8 +14,8 @@
 namespace likely {
 namespace {
 
-// All that a training run does to memory: a first and a later step, the short last batch where the
-// run meets it, an evaluation while training and one at the end, and pictures.
+// All that a training run does to memory: a first and a later step, the short last batch wherever
+// the run meets it, an evaluation while training and one at the end, and pictures.
 void rehearse(const ModelDescription& description, const Configuration& configuration, Plan& plan) {
   const Device meta = Device::meta;
   const std::unique_ptr<DataSet> data = data_of(configuration, meta);
@@ -29,10 +29,13 @@ void rehearse(const ModelDescription& description, const Configuration& configur
     trainer.turn();
     plan.flops_a_step = log.flops();
   }
+  const std::int64_t a_step = trainer.batches(), an_epoch = trainer.batches_an_epoch(),
+                     batches = a_step * configuration.settings.integer("steps");
   trainer.turn();
-  const std::int64_t an_epoch = trainer.batches_an_epoch();
-  if (an_epoch > 0 && configuration.settings.integer("steps") >= an_epoch) {
-    trainer.skip_to_batch(an_epoch - 1);
+  // The steps that an epoch's last batch falls into, at any of their `a_step` places.
+  for (std::int64_t epoch = 1; an_epoch > 0 && epoch <= a_step && epoch * an_epoch <= batches;
+       ++epoch) {
+    trainer.skip_to_batch((epoch * an_epoch - 1) / a_step * a_step);
     trainer.turn();
     trainer.turn();
   }
