@@ -9,6 +9,7 @@
 #include "zoo/data/points.h"
 #include "zoo/data/templates.h"
 #include "zoo/run/frechet.h"
+#include "zoo/run/trainer.h"
 
 namespace likely {
 namespace {
@@ -214,12 +215,19 @@ Figures judge_samples(const DataSet& data, Model& model, std::int64_t count, Ran
   });
 }
 
+// Files may lie in the order of their classes; generated data is alike from any row on.
 Figures judge_real(const DataSet& data, std::int64_t count, const ClassReference* reference) {
   const Split split = reference ? Split::train : Split::test;
+  const std::int64_t size = data.size(split);
+  std::vector<std::int64_t> rows = rows_between(0, size);
+  if (reference) {
+    Tensor state = make_step_state({});
+    rows = shuffled(size, "judge/rows", 0, state, 1);
+  }
   const Draw draw{make_step_state({}), purpose_hash("judge/real"), 0};
-  return judge_chunks(data, reference, std::min(count, data.size(split)),
+  return judge_chunks(data, reference, std::min(count, size),
                       [&](std::int64_t begin, std::int64_t end) {
-                        return data.batch(split, rows_between(begin, end), draw);
+                        return data.batch(split, std::span(rows).subspan(begin, end - begin), draw);
                       });
 }
 

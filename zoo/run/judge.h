@@ -55,7 +55,7 @@ class ClassReference {
 std::int64_t judged_count(const DataSet& data);
 
 // Figures of `count` new samples, and of as many real ones: of the test split; where that is the
-// reference already, of the training split. Empty where nothing is known.
+// reference already, drawn from the training split. Empty where nothing is known.
 Figures judge_samples(const DataSet& data, Model& model, std::int64_t count, Random& random,
                       const ClassReference* reference = nullptr, const Done& done = {});
 Figures judge_real(const DataSet& data, std::int64_t count,
