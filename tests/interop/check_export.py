@@ -1,14 +1,16 @@
-"""PyTorch draws a run's pictures from what `likely export` wrote, on the same noise.
+"""PyTorch draws the pictures of runs from what `likely export` wrote, on the same noise.
 
-    likely sample runs/digits --out digits.png
-    likely export runs/digits --out digits.safetensors
-    ~/golden/bin/python tests/interop/check_export.py digits.safetensors digits.png --seed 1
+    for run in runs/dcgan runs/wgan runs/wgan-gp; do likely sample $run; likely export $run; done
+    ~/golden/bin/python tests/interop/check_export.py runs/dcgan runs/wgan runs/wgan-gp
 
-The run is one of dcgan, wgan or wgan-gp on images; the noise comes from Philox4x32-10, as tensor/random.h says.
-Needs numpy, torch and safetensors. Says by how many grey levels the two differ at the most.
+The runs are of dcgan, wgan or wgan-gp on images; the noise comes from Philox4x32-10, as tensor/random.h says. Needs
+numpy, torch and safetensors. Says by how many grey levels the two differ at the most.
 """
 import argparse
+import math
+import pathlib
 import struct
+import tomllib
 import zlib
 
 import numpy
@@ -47,38 +49,31 @@ def normals(count, purpose, seed):
 
 
 def generator(weights):
-    """The layers that the names and shapes of generator.* describe."""
+    """The layers that the names and shapes of generator.* describe, and the number of latents."""
     own = {name.removeprefix("generator."): w for name, w in weights.items() if name.startswith("generator.")}
-    last = max(int(name.split(".")[1]) for name in own if name.startswith("main."))
-    main, up = [], 0
-    for i in range(last + 1):
+    channels = len(own["main.0.weight"])  # of the first small image, which z is itself where no layer lifts it
+    lift = nn.Linear(*own["lift.weight"].shape[::-1]) if "lift.weight" in own else nn.Identity()
+    main = []
+    for i in range(1 + max(int(name.split(".")[1]) for name in own if name.startswith("main."))):
         weight = own.get(f"main.{i}.weight")
         if weight is None:
             main.append(nn.ReLU())
         elif weight.dim() == 1:
             main.append(nn.BatchNorm2d(len(weight)))
         else:
-            first = up == 0 and "lift.weight" not in own
-            main.append(nn.ConvTranspose2d(weight.shape[0], weight.shape[1], tuple(weight.shape[2:]),
-                                           *((1, 0) if first else (2, 1)), bias=f"main.{i}.bias" in own))
-            up += 1
-    network = nn.Module()
-    network.main = nn.Sequential(*main)
-    lift = own.get("lift.weight")
-    if lift is not None:
-        network.lift = nn.Linear(lift.shape[1], lift.shape[0])
-    missing = network.load_state_dict(own, strict=False).missing_keys
-    assert all(name.endswith("num_batches_tracked") for name in missing), missing
-    latents = lift.shape[1] if lift is not None else own["main.0.weight"].shape[0]
+            how = (2, 1) if main or "lift.weight" in own else (1, 0)  # stride and padding
+            main.append(nn.ConvTranspose2d(*weight.shape[:2], tuple(weight.shape[2:]), *how, bias=f"main.{i}.bias" in own))
+    network = nn.ModuleDict({"lift": lift, "main": nn.Sequential(*main)})
+    missing = network.load_state_dict(own, strict=False)
+    assert not missing.unexpected_keys and all(name.endswith("num_batches_tracked") for name in missing.missing_keys)
+    network.eval()
 
     def draw(z):
-        channels = main[0].num_features if lift is not None else 0
-        side = int((len(own["lift.bias"]) // channels) ** 0.5) if lift is not None else 0
-        x = network.lift(z).view(len(z), channels, side, side) if lift is not None else z[:, :, None, None]
-        return torch.tanh(network.main(x)) * 0.5 + 0.5
+        lifted = lift(z)
+        side = math.isqrt(lifted.shape[1] // channels)
+        return torch.tanh(network["main"](lifted.view(len(z), channels, side, side))) * 0.5 + 0.5
 
-    network.eval()
-    return draw, latents
+    return draw, getattr(lift, "in_features", channels)
 
 
 def read_png(path):
@@ -112,18 +107,20 @@ def images_of(path, side, columns=8, padding=2):
     return numpy.stack(cells).astype(int)
 
 
+def check(run):
+    """At how many grey levels the run's samples differ from PyTorch's, at the most."""
+    configuration = tomllib.loads((run / "config.toml").read_text())
+    draw, latents = generator(load_file(run / "pytorch.safetensors"))
+    z = normals(64 * latents, "sample/latent", configuration["seed"]).reshape(64, latents)
+    with torch.no_grad():
+        drawn = draw(torch.tensor(z, dtype=torch.float32)).permute(0, 2, 3, 1).numpy()
+    ours = images_of(run / "samples" / "samples.png", drawn.shape[1])
+    difference = numpy.abs(numpy.rint(drawn * 255).astype(int) - ours)
+    print(f"{configuration['model']} on {configuration['data']}: 64 images of {drawn.shape[1:]}: at most "
+          f"{difference.max()} of 255 levels apart, {(difference > 0).mean():.2%} of the values differ")
+    return difference.max()
+
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("weights")
-parser.add_argument("picture")
-parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--count", type=int, default=64)
-arguments = parser.parse_args()
-draw, latents = generator(load_file(arguments.weights))
-z = normals(arguments.count * latents, "sample/latent", arguments.seed).reshape(arguments.count, latents)
-with torch.no_grad():
-    drawn = draw(torch.tensor(z, dtype=torch.float32)).permute(0, 2, 3, 1).numpy()
-ours = images_of(arguments.picture, drawn.shape[1])[: arguments.count]
-difference = numpy.abs(numpy.rint(drawn * 255).astype(int) - ours)
-print(f"{arguments.count} images of {drawn.shape[1:]}: at most {difference.max()} of 255 levels apart, "
-      f"{(difference > 0).mean():.2%} of the values differ")
-raise SystemExit(int(difference.max() > 1))
+parser.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path)
+raise SystemExit(int(max([check(run) for run in parser.parse_args().runs]) > 1))
