@@ -184,6 +184,55 @@ TEST_CASE("bars-4: the probabilities of all 65536 images sum to 1") {
   CHECK(possible == 30);
 }
 
+// ln Z and the mean of Σ s_i s_j of a 4 x 4 torus by the transfer matrix of its 16 rows.
+std::pair<double, double> transfer_matrix(double beta) {
+  const auto log_z = [](double b) {
+    const auto spin = [](int row, int i) { return 2 * (row >> i % 4 & 1) - 1; };
+    std::vector<double> matrix(256), power(256);
+    for (int above = 0; above < 16; ++above)
+      for (int below = 0; below < 16; ++below) {
+        int alike = 0;
+        for (int i = 0; i < 4; ++i)
+          alike += spin(above, i) * spin(below, i) + spin(above, i) * spin(above, i + 1);
+        matrix[above * 16 + below] = std::exp(b * alike);
+        power[above * 16 + below] = above == below;
+      }
+    for (int step = 0; step < 4; ++step) {
+      std::vector<double> next(256);
+      for (int i = 0; i < 16; ++i)
+        for (int j = 0; j < 16; ++j)
+          for (int k = 0; k < 16; ++k)
+            next[i * 16 + j] += power[i * 16 + k] * matrix[k * 16 + j];
+      power = next;
+    }
+    double trace = 0;
+    for (int i = 0; i < 16; ++i)
+      trace += power[i * 16 + i];
+    return std::log(trace);
+  };
+  return {log_z(beta), (log_z(beta + 1e-5) - log_z(beta - 1e-5)) / 2e-5};
+}
+
+TEST_CASE("ising: entropy and energy are those of the transfer matrix") {
+  for (const auto& [name, beta, entropy] :
+       {std::tuple{"ising-0.2", 0.2, 10.31184}, std::tuple{"ising-0.4", 0.4, 5.73475}}) {
+    INFO(name);
+    const auto data = make_data_set(name, {});
+    const auto [log_z, energy] = transfer_matrix(beta);
+    CHECK(data->entropy().value() == doctest::Approx(log_z - beta * energy).epsilon(1e-9));
+    CHECK(data->entropy().value() == doctest::Approx(entropy).epsilon(1e-6));
+
+    // -log p of drawn images has the entropy as its mean.
+    const std::vector<double> log_p = data->log_prob(data->batch(Split::test, rows_up_to(10000)));
+    double sum = 0, squares = 0;
+    for (const double nats : log_p) {
+      sum -= nats / 10000;
+      squares += nats * nats / 10000;
+    }
+    CHECK(std::abs(sum - entropy) < 4 * std::sqrt((squares - sum * sum) / 10000));
+  }
+}
+
 TEST_CASE("bars: images are templates, in the right proportions") {
   const auto data = make_data_set("bars-4", {});
   const Tensor images = data->bytes(Split::train, rows_up_to(32000), draw_of(1, 0));

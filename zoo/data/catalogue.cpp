@@ -41,6 +41,17 @@ DataSetDescription bars_description(const std::string& name, int n, double entro
           }};
 }
 
+DataSetDescription ising_description(const std::string& name, double beta, double entropy) {
+  return {name,
+          "endless + 10000 + 10000 images of 4x4",
+          fmt::format("the Ising model on a torus at β = {}; entropy {:.5f} nats", beta, entropy),
+          "generated",
+          {},
+          [name, beta](const DataOptions& options) {
+            return make_generated(name, ising_mixture(4, beta), options);
+          }};
+}
+
 DataSetDescription points_description(const std::string& name, PointMixture (*mixture)()) {
   const PointMixture made = mixture();
   return {name,
@@ -93,6 +104,8 @@ const std::vector<DataSetDescription>& data_sets() {
                                                       bars_description("bars-4", 4, 3.37909),
                                                       bars_description("bars", 8, 6.23291),
                                                       bars_description("bars-16", 16, 11.78348),
+                                                      ising_description("ising-0.2", 0.2, 10.31184),
+                                                      ising_description("ising-0.4", 0.4, 5.73475),
                                                       points_description("rings", rings_mixture),
                                                       points_description("grid", grid_mixture),
                                                       mnist_description(),

@@ -1,4 +1,4 @@
-// `shapes` and `bars`: templates, and images drawn from them.
+// `shapes`, `bars` and `ising`: templates, and images drawn from them.
 #include "zoo/data/generated.h"
 
 #include <algorithm>
@@ -85,24 +85,40 @@ TemplateMixture shapes_mixture() {
             for (int x = 0; x < side; ++x)
               pixels.push_back(inside(figure, x - cx, y - cy, r));
   const std::size_t count = pixels.size() / (side * side);
-  return {{side, side, 1}, std::move(pixels), std::vector<int>(count, 1), 0.02};
+  return {{side, side, 1}, std::move(pixels), std::vector<double>(count, 1), 0.02};
 }
 
 TemplateMixture bars_mixture(int n) {
   const int patterns = 1 << n;
   std::vector<std::uint8_t> pixels;
-  std::vector<int> multiplicity;
+  std::vector<double> odds;
   const auto add = [&](bool rows, int pattern) {
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x)
         pixels.push_back((pattern >> (rows ? y : x)) & 1);
-    multiplicity.push_back(pattern == 0 || pattern == patterns - 1 ? 2 : 1);
+    odds.push_back(pattern == 0 || pattern == patterns - 1 ? 2 : 1);
   };
   for (int pattern = 0; pattern < patterns; ++pattern)
     add(true, pattern);
   for (int pattern = 1; pattern < patterns - 1; ++pattern)
     add(false, pattern);
-  return {{n, n, 1}, std::move(pixels), multiplicity, 0};
+  return {{n, n, 1}, std::move(pixels), odds, 0};
+}
+
+TemplateMixture ising_mixture(int n, double beta) {
+  std::vector<std::uint8_t> pixels;
+  std::vector<double> odds;
+  for (int state = 0; state < 1 << n * n; ++state) {
+    const auto bit = [&](int y, int x) { return state >> (y % n * n + x % n) & 1; };
+    int alike = 0;  // pairs of neighbours that are, less those that are not
+    for (int y = 0; y < n; ++y)
+      for (int x = 0; x < n; ++x) {
+        pixels.push_back(static_cast<std::uint8_t>(bit(y, x)));
+        alike += 2 * (bit(y, x) == bit(y, x + 1)) + 2 * (bit(y, x) == bit(y + 1, x)) - 2;
+      }
+    odds.push_back(std::exp(beta * alike));
+  }
+  return {{n, n, 1}, std::move(pixels), odds, 0};
 }
 
 std::unique_ptr<DataSet> make_generated(std::string name, TemplateMixture mixture,

@@ -21,6 +21,10 @@ TemplateMixture shapes_mixture();
 // colour. All black and all white come both ways and have double weight.
 TemplateMixture bars_mixture(int n);
 
+// The Ising model of n x n spins on a torus, every state a template: p ∝ exp(β Σ s_i s_j) over
+// neighbours, s = 2 pixel - 1.
+TemplateMixture ising_mixture(int n, double beta);
+
 // An endless training split, and 10,000 images each for validation and test.
 std::unique_ptr<DataSet> make_generated(std::string name, TemplateMixture mixture,
                                         const DataOptions& options);

@@ -42,28 +42,31 @@ void pack(const T* pixels, std::int64_t count, Grey grey, std::uint64_t* words) 
 }  // namespace
 
 TemplateMixture::TemplateMixture(const Shape& image, std::vector<std::uint8_t> pixels,
-                                 const std::vector<int>& multiplicity, double flip)
+                                 const std::vector<double>& odds, double flip)
     : image_(image), pixels_(std::move(pixels)), flip_(flip), words_((image.numel() + 63) / 64) {
   const std::int64_t size = image.numel();
-  const auto count = static_cast<std::int64_t>(multiplicity.size());
+  const auto count = static_cast<std::int64_t>(odds.size());
   require(
       static_cast<std::int64_t>(pixels_.size()) == count * size && flip >= 0 && flip < 0.5,
       "templates: {} pixels do not make {} templates of shape {}, or the flip probability {} is "
       "not in [0, 0.5).",
       pixels_.size(), count, image, flip);
   packed_.assign(count * words_, 0);
+  const double total = std::accumulate(odds.begin(), odds.end(), 0.0);
+  double sum = 0;
   for (std::int64_t t = 0; t < count; ++t) {
     pack(&pixels_[t * size], size, Grey::refused, &packed_[t * words_]);
-    outcomes_.insert(outcomes_.end(), multiplicity[t], static_cast<std::int32_t>(t));
+    weights_.push_back(odds[t] / total);
+    sum += odds[t];
+    ends_.push_back(static_cast<std::uint64_t>(std::ceil(sum * 0x1p32 / total)));
   }
+  ends_.back() = std::uint64_t{1} << 32;
   sorted_.resize(count);
   std::iota(sorted_.begin(), sorted_.end(), 0);
   std::sort(sorted_.begin(), sorted_.end(), [&](std::int32_t a, std::int32_t b) {
     return std::lexicographical_compare(&packed_[a * words_], &packed_[a * words_] + words_,
                                         &packed_[b * words_], &packed_[b * words_] + words_);
   });
-  for (const int m : multiplicity)
-    weights_.push_back(m / static_cast<double>(outcomes_.size()));
   for (std::int64_t d = 0; d <= size; ++d)
     powers_.push_back(std::pow(flip / (1 - flip), static_cast<double>(d)));
 }

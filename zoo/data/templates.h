@@ -1,6 +1,7 @@
 // TemplateMixture: binary images that are one of finitely many templates with noise. All about it
 // is known.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -8,14 +9,14 @@
 
 namespace likely {
 
-// Template t is chosen with probability multiplicity[t] / Σ multiplicity; then each pixel flips
-// with probability `flip`. With h(f) = −f ln f − (1−f) ln(1−f) and d_t the Hamming distance,
+// Template t is chosen with probability odds[t] / Σ odds; then each pixel flips with probability
+// `flip`. With h(f) = −f ln f − (1−f) ln(1−f) and d_t the Hamming distance,
 //   log p(x) = log Σ_t w_t f^d_t (1−f)^(pixels − d_t).
 class TemplateMixture {
  public:
   // pixels: [templates, height, width, channels], 0 or 1.
   TemplateMixture(const Shape& image, std::vector<std::uint8_t> pixels,
-                  const std::vector<int>& multiplicity, double flip);
+                  const std::vector<double>& odds, double flip);
 
   std::int64_t count() const { return static_cast<std::int64_t>(weights_.size()); }
   const Shape& image() const { return image_; }  // [height, width, channels]
@@ -36,9 +37,9 @@ class TemplateMixture {
   };
   Nearest nearest(const Tensor& images) const;  // grey ones too: white from one half on
 
-  // A template by one random word: equally likely outcomes, each the number of a template.
+  // A template by one random word: as likely as it should be, to 2^-32.
   std::int64_t choose(std::uint32_t word) const {
-    return outcomes_[static_cast<std::uint64_t>(word) * outcomes_.size() >> 32];
+    return std::upper_bound(ends_.begin(), ends_.end(), word) - ends_.begin();
   }
 
   // What becomes of values that are neither 0 nor 1: Error, or white from one half on.
@@ -60,8 +61,8 @@ class TemplateMixture {
   std::vector<std::uint64_t> packed_;  // [templates, words]
   std::vector<std::int32_t> sorted_;   // templates by their words
   std::vector<double> weights_;        // [templates]
-  std::vector<std::int32_t> outcomes_;
-  std::vector<double> powers_;  // (flip / (1 − flip))^d, d = 0 … pixels
+  std::vector<std::uint64_t> ends_;  // [templates]: the first word that is no longer the template's
+  std::vector<double> powers_;       // (flip / (1 − flip))^d, d = 0 … pixels
 };
 
 }  // namespace likely

@@ -234,10 +234,12 @@ ModelDescription pixelcnn_description() {
                 rate_setting(3e-3, 2e-3, 1e-3),
                 schedule_setting("cosine", "cosine", "constant")};
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
-    if (data == "bars" && preset != Preset::paper)  // few pixels
+    const bool few_pixels = data == "bars" || data.starts_with("ising-");
+    if (few_pixels && preset != Preset::paper)
       settings.set("steps", std::int64_t{preset == Preset::quick ? 2000 : 10000});
   };
-  d.data = {"shapes", "bars", "mnist", "fashion-mnist", "binarized-mnist"};
+  d.data = {"shapes", "bars",          "ising-0.2",      "ising-0.4",
+            "mnist",  "fashion-mnist", "binarized-mnist"};
   d.faithfulness = {
       {"network", "gated layers, 7x7 then 3x3 kernels, width and depth by data set",
        "10 gated layers of 128 channels (MNIST)",

@@ -284,7 +284,8 @@ ModelDescription vae_description() {
       rate_setting(2e-3, 1e-3, 1e-3),
       schedule_setting("cosine", "cosine", "constant"),
   };
-  d.data = {"shapes", "bars", "mnist", "fashion-mnist", "binarized-mnist"};
+  d.data = {"shapes", "bars",          "ising-0.2",      "ising-0.4",
+            "mnist",  "fashion-mnist", "binarized-mnist"};
   d.evaluation_samples = 500;
   d.faithfulness = {
       {"network", "784-500-20-500-784, tanh (MNIST)", "784-400-20-400-784, ReLU",

@@ -13,8 +13,9 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t diagnosed = 1000;   // held-out samples, at most
-constexpr std::int64_t enumerable = 4096;  // images of a space that is worth going through
+constexpr std::int64_t diagnosed = 1000;  // held-out samples, at most
+// Images of a space that is worth going through, and of it all draws.
+constexpr std::int64_t enumerable = 1 << 16, enumerable_draws = 1 << 21;
 
 struct MeanAndError {
   double mean = 0, error = 0;
@@ -37,7 +38,8 @@ MeanAndError mean_and_error(const std::vector<double>& values) {
 std::optional<double> enumerated_kl(Model& model, const DataSet& data, std::int64_t samples,
                                     Random& random, Device device) {
   const TemplateMixture* templates = data.templates();
-  if (!templates || templates->flip() != 0 || templates->count() > enumerable)
+  if (!templates || templates->flip() != 0 || templates->count() > enumerable ||
+      templates->count() * samples > enumerable_draws)
     return std::nullopt;
   const std::int64_t count = templates->count(), pixels = data.image().numel();
   std::vector<float> values;
