@@ -8,7 +8,7 @@
 
 #include "tests/zoo/tiny_run.h"
 #include "zoo/run/checkpoint.h"
-#include "zoo/run/training.h"
+#include "zoo/run/program.h"
 
 using namespace likely;
 

@@ -5,7 +5,8 @@
 #include "autograd/check.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
-#include "zoo/run/training.h"
+#include "zoo/run/program.h"
+#include "zoo/run/trainer.h"
 
 namespace likely {
 namespace {

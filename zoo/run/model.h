@@ -138,13 +138,6 @@ struct ModelDescription {
   std::function<void(Settings&, Preset, const std::string& data)> for_data = {};
 };
 
-// The settings that the trainer itself reads.
-Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
-Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
-Setting rate_setting(double quick, double small, double paper);
-Setting schedule_setting(const std::string& quick, const std::string& small,
-                         const std::string& paper);  // constant, linear, cosine
-
 // The whole command line of a model's binary; returns the exit code.
 int run_model(const ModelDescription& description, int argc, char** argv);
 

@@ -1,15 +1,12 @@
 // The verbs of a model's binary.
-#include <nlohmann/json.hpp>
-
-#include "kernels/parallel.h"
 #include "tensor/nearest.h"
 #include "tensor/safetensors.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/command_line.h"
-#include "zoo/run/machine.h"
 #include "zoo/run/observer.h"
 #include "zoo/run/plan.h"
 #include "zoo/run/png.h"
+#include "zoo/run/program.h"
 #include "zoo/run/report.h"
 #include "zoo/run/signals.h"
 #include "zoo/run/training.h"
@@ -370,24 +367,6 @@ void ModelMain::add_check() {
 }
 
 }  // namespace
-
-Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
-  return {"steps", "steps of training", quick, small, paper};
-}
-
-Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
-  return {"batch", "images a step", quick, small, paper, {}, 1};
-}
-
-Setting rate_setting(double quick, double small, double paper) {
-  return {"rate", "learning rate", quick, small, paper};
-}
-
-Setting schedule_setting(const std::string& quick, const std::string& small,
-                         const std::string& paper) {
-  return {"schedule", "of the rate over the run",      quick, small,
-          paper,      {"constant", "linear", "cosine"}};
-}
 
 int run_model(const ModelDescription& description, int argc, char** argv) {
   return ModelMain(description).run(argc, argv);

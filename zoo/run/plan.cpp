@@ -8,8 +8,8 @@
 #include "tensor/allocator.h"
 #include "zoo/run/machine.h"
 #include "zoo/run/observer.h"
+#include "zoo/run/program.h"
 #include "zoo/run/progress.h"
-#include "zoo/run/training.h"
 
 namespace likely {
 namespace {

@@ -68,6 +68,24 @@ Setting fixed_setting(const std::string& name, const std::string& help, Value va
   return {name, help, value, value, value, std::move(words)};
 }
 
+Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
+  return {"steps", "steps of training", quick, small, paper};
+}
+
+Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
+  return {"batch", "images a step", quick, small, paper, {}, 1};
+}
+
+Setting rate_setting(double quick, double small, double paper) {
+  return {"rate", "learning rate", quick, small, paper};
+}
+
+Setting schedule_setting(const std::string& quick, const std::string& small,
+                         const std::string& paper) {
+  return {"schedule", "of the rate over the run",      quick, small,
+          paper,      {"constant", "linear", "cosine"}};
+}
+
 Settings::Settings(std::vector<Setting> declared, Preset preset) {
   for (Setting& setting : declared) {
     const Value& value = preset == Preset::quick   ? setting.quick

@@ -29,6 +29,13 @@ struct Setting {
 Setting fixed_setting(const std::string& name, const std::string& help, Value value,
                       std::vector<std::string> words = {});
 
+// The settings that the trainer itself reads.
+Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
+Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
+Setting rate_setting(double quick, double small, double paper);
+Setting schedule_setting(const std::string& quick, const std::string& small,
+                         const std::string& paper);  // constant, linear, cosine
+
 // Values by name, as resolved from preset, configuration file and command line. Asking for a name
 // that was not declared throws.
 class Settings {

@@ -7,14 +7,12 @@
 
 #include "kernels/backend.h"
 #include "kernels/choice.h"
-#include "kernels/matmul.h"
-#include "kernels/parallel.h"
 #include "tensor/allocator.h"
-#include "zoo/data/catalogue.h"
 #include "zoo/run/machine.h"
 #include "zoo/run/metrics.h"
 #include "zoo/run/observer.h"
 #include "zoo/run/png.h"
+#include "zoo/run/program.h"
 #include "zoo/run/report.h"
 #include "zoo/run/signals.h"
 
@@ -296,32 +294,6 @@ void TrainingRun::print_results() const {
 int train(const ModelDescription& description, const Configuration& configuration,
           const RunDirectory& run, Beginning beginning, const TrainingOptions& options) {
   return TrainingRun(description, configuration, run, beginning, options).go();
-}
-
-Device apply_to_program(const Configuration& configuration) {
-  const Device device = device_named(configuration.settings.text("device"));
-  const std::string& precision = configuration.settings.text("precision");
-  const bool tf32 = precision == "tf32" && device.kind == Device::cuda;
-  require<UsageError>(
-      precision == "f32" || tf32, "precision: {} computes in f32: got {}. Use --precision f32.",
-      device.kind == Device::cuda ? "cuda, where not in tf32," : "the CPU", precision);
-  kernels::choose_products(tf32 ? kernels::Products::tf32 : kernels::Products::f32);
-  kernels::set_threads(static_cast<int>(configuration.settings.integer("threads")));
-  kernels::choose_kernels(configuration.settings.text("kernels"));
-  return device;
-}
-
-std::unique_ptr<DataSet> data_of(const Configuration& configuration, Device device) {
-  const Settings& settings = configuration.settings;
-  DataOptions options;
-  options.directory = settings.text("data-dir");
-  if (options.directory.empty())
-    options.directory = default_data_directory();
-  if (settings.text("binarisation") != "usual")
-    options.binarisation = binarisation_of(settings.text("binarisation"));
-  options.seed = static_cast<std::uint64_t>(settings.integer("data-seed"));
-  options.device = device;
-  return make_data_set(configuration.data(), options);
 }
 
 }  // namespace likely
