@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bench/convolution_layers.h"
@@ -177,7 +178,7 @@ double measure_bandwidth() {
 struct Bench {
   std::string filter, precision;
   int rounds;
-  bool vendor;
+  std::map<std::string, std::string> vendors;  // the library of a family
   double peak, bandwidth;
   Json rows = Json::array();
 
@@ -189,8 +190,9 @@ struct Bench {
     if (!wants(name))
       return;
     const std::function<void(Source)> choose = [&](Source source) {
-      choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family));
+      choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family), device);
     };
+    const bool vendor = vendors.contains(family);
     const Timing t = time(work, vendor ? choose : nullptr, rounds);
     fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>9}\n", name, sizes, t.own * 1e6,
                flops / t.own / 1e9, vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
@@ -383,16 +385,22 @@ int run(int argc, char** argv) {
     choose_products(Products::tf32);
 
   const bool on_cpu = device == Device::cpu;
-  const VendorLibrary library = vendor_libraries().at(0);
-  const bool vendor = on_cpu && library.problem.empty();
+  std::map<std::string, std::string> vendors;
+  std::string named;
+  for (const VendorLibrary& library : vendor_libraries(device))
+    if (library.problem.empty()) {
+      vendors[library.family] = library.library;
+      named +=
+          fmt::format("{}{} by {}", named.empty() ? "" : ", ", library.family, library.library);
+    }
   const std::string level = on_cpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
-  Bench bench{filter, precision, rounds, vendor, on_cpu ? measure_peak() : 0, measure_bandwidth()};
+  Bench bench{filter, precision, rounds, vendors, on_cpu ? measure_peak() : 0, measure_bandwidth()};
   if (precision == "bf16")
     operands = DType::bf16;
   fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n\n",
              on_cpu ? fmt::format("{} threads", count) : "cuda", level,
              on_cpu ? fmt::format("at most {:.0f} GFLOP/s in f32, ", bench.peak / 1e9) : "",
-             bench.bandwidth / 1e9, vendor ? library.library : "none");
+             bench.bandwidth / 1e9, named.empty() ? "none" : named);
   products(bench);
   convolutions(bench);
   passes(bench);
@@ -404,7 +412,7 @@ int run(int argc, char** argv) {
                       {"processor", level},
                       {"peak_gflops", on_cpu ? Json(bench.peak / 1e9) : Json()},
                       {"copy_gigabytes_per_second", bench.bandwidth / 1e9},
-                      {"vendor", vendor ? Json(library.library) : Json()},
+                      {"vendor", vendors},
                       {"geometric_mean", mean > 0 ? Json(mean) : Json()},
                       {"rows", bench.rows}};
     std::ofstream file(json);

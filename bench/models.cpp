@@ -114,10 +114,10 @@ struct Options {
 
 void once(const Options& o) {
   kernels::set_threads(o.threads);
-  if (!o.kernels.empty())
-    kernels::choose_kernels(o.kernels);
   const Workload& workload = workload_named(o.workload);
   const Device device = device_named(o.device);
+  if (!o.kernels.empty())
+    kernels::choose_kernels(o.kernels, device);
   if (o.precision == "tf32")
     kernels::choose_products(kernels::Products::tf32);
   Trained trained(workload, device);

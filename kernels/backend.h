@@ -13,9 +13,9 @@ enum class Source { own, vendor };
 enum class Choice { own, vendor, fastest };
 
 // The choice for a family, from `--kernels own`, `--kernels vendor`, `--kernels matmul=vendor`.
-// A family without a vendor path uses own; asking for a vendor library that is missing throws
-// UsageError.
-void choose_kernels(const std::string& specification);
+// A family without a vendor path uses own; asking for a vendor library that is missing on `device`
+// throws UsageError.
+void choose_kernels(const std::string& specification, Device device = {});
 Choice choice_for(const std::string& family);
 std::string chosen_kernels();  // the specification in force, for the run's record
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "kernels/gpu.h"
 #include "kernels/module.h"
 #include "tensor/nearest.h"
 
@@ -13,16 +14,36 @@ namespace {
 
 // What this build may know a vendor path for, whether or not it was built.
 struct VendorModule {
+  Device::Kind device;
   const char* family;
   const char* library;
-  const char* install;
-  const char* file;  // beside liblikely.so; linked with the vendor's library
+  const char* build;   // how to mend that it was not built
+  const char* file;    // beside liblikely.so; linked with the vendor's library
+  const char* soname;  // of the library, where LIKELY_CUDA_LIBRARIES may say where it is
 };
 constexpr const char* onednn = "oneDNN 2 (libdnnl.so.2)";
-constexpr const char* onednn_install = "apt install libdnnl-dev, then build again";
+constexpr const char* onednn_build = "Run apt install libdnnl-dev, then build again";
 constexpr const char* onednn_file = "liblikely_onednn.so";
-constexpr VendorModule vendor_modules[] = {{"matmul", onednn, onednn_install, onednn_file},
-                                           {"convolution", onednn, onednn_install, onednn_file}};
+constexpr VendorModule vendor_modules[] = {
+    {Device::cpu, "matmul", onednn, onednn_build, onednn_file, ""},
+    {Device::cpu, "convolution", onednn, onednn_build, onednn_file, ""},
+    {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
+     "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
+     "libcublasLt.so.13"}};
+
+VendorLibrary open(const VendorModule& module) {
+  VendorLibrary library{module.family, module.library, module.build, ""};
+  if (module.device == Device::cuda && opened_cuda() == Cuda::emulated) {
+    library.problem = "cuda is emulated by the CPU";
+    library.install = "Take a machine with a GPU";
+    return library;
+  }
+  library.problem = open_module(module.file, module.soname);
+  if (*module.soname && module_exists(module.file))
+    library.install =
+        fmt::format("Name the folder that holds {} in LIKELY_CUDA_LIBRARIES", module.soname);
+  return library;
+}
 
 struct Chosen {
   std::string specification = "own";
@@ -65,7 +86,7 @@ Choice choice_in(const Chosen& what, const std::string& family) {
 
 }  // namespace
 
-void choose_kernels(const std::string& specification) {
+void choose_kernels(const std::string& specification, Device device) {
   Chosen next;
   next.specification = specification;
   for (std::size_t begin = 0; begin <= specification.size();) {
@@ -75,12 +96,13 @@ void choose_kernels(const std::string& specification) {
   }
   for (const VendorModule& module : vendor_modules) {
     const Choice choice = choice_in(next, module.family);
-    if (choice == Choice::own)
+    if (module.device != device.kind || choice == Choice::own)
       continue;
-    const std::string problem = open_module(module.file);
-    require<UsageError>(choice == Choice::fastest || problem.empty(),
-                        "--kernels: {} through {} is not available: {}. Do {}, or leave {} to own.",
-                        module.family, module.library, problem, module.install, module.family);
+    const VendorLibrary library = open(module);
+    require<UsageError>(choice == Choice::fastest || library.problem.empty(),
+                        "--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
+                        library.family, library.library, library.problem, library.install,
+                        library.family);
   }
   const std::lock_guard lock(mutex);
   chosen = next;
@@ -96,10 +118,11 @@ std::string chosen_kernels() {
   return chosen.specification;
 }
 
-std::vector<VendorLibrary> vendor_libraries() {
+std::vector<VendorLibrary> vendor_libraries(Device device) {
   std::vector<VendorLibrary> all;
   for (const VendorModule& module : vendor_modules)
-    all.push_back({module.family, module.library, module.install, open_module(module.file)});
+    if (module.device == device.kind)
+      all.push_back(open(module));
   return all;
 }
 

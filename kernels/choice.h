@@ -11,10 +11,10 @@ namespace likely::kernels {
 struct VendorLibrary {
   std::string family;   // "matmul"
   std::string library;  // "oneDNN 2 (libdnnl.so.2)"
-  std::string install;  // what makes it available
+  std::string install;  // what makes it available: "Run apt install …"
   std::string problem;  // why it cannot be used; empty where it can
 };
-std::vector<VendorLibrary> vendor_libraries();  // opens them all
+std::vector<VendorLibrary> vendor_libraries(Device device);  // opens all that serve it
 
 // Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
 // the first call (and not own only where the outputs agree), memory from then on.

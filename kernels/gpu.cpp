@@ -87,6 +87,7 @@ int describe(const Driver& driver, Gpu& gpu) {
 
 std::mutex mutex;  // of opened
 std::optional<Cuda> opened;
+void* (*stream_of_current_device)() = nullptr;
 
 }  // namespace
 
@@ -133,6 +134,14 @@ bool gpu_serves(std::string& reason) {
 
 bool gpu_kernels_built() { return module_exists(gpu_module); }
 bool emulated_kernels_built() { return module_exists(emulated_module); }
+
+void serve_stream(void* (*of_current_device)()) { stream_of_current_device = of_current_device; }
+
+void* current_stream() {
+  require(stream_of_current_device,
+          "device: cuda is not open, so there is no stream to launch on.");
+  return stream_of_current_device();
+}
 
 std::optional<Cuda> opened_cuda() {
   const std::lock_guard lock(mutex);

@@ -32,6 +32,11 @@ std::optional<Cuda> opened_cuda();  // without opening it
 bool gpu_kernels_built();
 bool emulated_kernels_built();
 
+// The stream (a cudaStream_t) of the current device: the module of its kernels has it, and those of
+// vendor libraries launch on it too.
+void serve_stream(void* (*of_current_device)());
+void* current_stream();
+
 // Whether open_cuda() would give the GPU; else `reason` says why not, empty where there is no
 // driver.
 bool gpu_serves(std::string& reason);

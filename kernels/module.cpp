@@ -3,9 +3,10 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <filesystem>
-#include <map>
-#include <mutex>
+#include <sstream>
+#include <string>
 
 namespace likely::kernels {
 namespace {
@@ -16,23 +17,25 @@ std::filesystem::path path_of(const std::string& file) {
   return std::filesystem::absolute(here.dli_fname).parent_path() / file;
 }
 
+// Once a library is open, by whatever path, what is linked with its name needs no path.
+void open_library(const std::string& name) {
+  const char* const named = std::getenv("LIKELY_CUDA_LIBRARIES");
+  std::istringstream folders(named ? named : "");
+  void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  for (std::string folder; !library && std::getline(folders, folder, ':');)
+    library = dlopen((std::filesystem::absolute(folder) / name).c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 }  // namespace
 
 bool module_exists(const std::string& file) { return std::filesystem::exists(path_of(file)); }
 
-std::string open_module(const std::string& file) {
-  static std::mutex mutex;
-  static std::map<std::string, std::string> problems;
-  const std::lock_guard lock(mutex);
-  const auto known = problems.find(file);
-  if (known != problems.end())
-    return known->second;
-  std::string problem;
+std::string open_module(const std::string& file, const std::string& library) {
   if (!module_exists(file))
-    problem = "it was not there when likely was built";
-  else if (!dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL))
-    problem = dlerror();
-  return problems[file] = problem;
+    return "it was not there when likely was built";
+  if (!library.empty())
+    open_library(library);
+  return dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL) ? "" : dlerror();
 }
 
 }  // namespace likely::kernels

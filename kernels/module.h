@@ -6,8 +6,9 @@ namespace likely::kernels {
 
 bool module_exists(const std::string& file);  // "liblikely_onednn.so"
 
-// Opens a module once; its static objects register what it has. Returns the reason where that
-// failed, now or before, and an empty string where it is open.
-std::string open_module(const std::string& file);
+// Opens a module; its static objects register what it has, once. Returns the reason where that
+// failed, and an empty string where it is open. A `library` that it is linked with
+// and the loader does not find is looked for in LIKELY_CUDA_LIBRARIES: folders, with : between.
+std::string open_module(const std::string& file, const std::string& library = "");
 
 }  // namespace likely::kernels

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/gpu.h"
 
 namespace likely::kernels::cuda {
 namespace {
@@ -138,6 +139,7 @@ const bool registered = [] {
   };
 #endif
   register_memory(Device::cuda, memory);
+  serve_stream([] { return static_cast<void*>(stream()); });
   return true;
 }();
 

@@ -4,13 +4,12 @@
 #include <omp.h>
 
 #include <dnnl.hpp>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 
 #include "kernels/activation.h"
 #include "kernels/parallel.h"
+#include "kernels/vendor/kept.h"
 #include "tensor/dtype.h"
 
 namespace likely::kernels::onednn {
@@ -57,28 +56,11 @@ dnnl::primitive_attr attributes_of(const Problem& p) {
   return attributes;
 }
 
-// Making a primitive costs milliseconds, so they are kept by everything that they depend on, the
-// number of threads among it.
-template <class Key, class Primitive>
-class Kept {
- public:
-  template <class F>
-  std::shared_ptr<const Primitive> get(const Key& key, F make) {
-    if (omp_get_max_threads() != threads())
-      omp_set_num_threads(threads());  // oneDNN asks OpenMP, when it makes and when it executes
-    const std::lock_guard lock(mutex_);
-    const auto found = kept_.find(key);
-    if (found != kept_.end())
-      return found->second;
-    if (kept_.size() == at_most)
-      kept_.clear();
-    return kept_[key] = make();
-  }
-
- private:
-  static constexpr std::size_t at_most = 512;
-  std::mutex mutex_;
-  std::map<Key, std::shared_ptr<const Primitive>> kept_;
-};
+// Ours, told to OpenMP: oneDNN asks it when it makes a primitive and when it executes one.
+inline int told_threads() {
+  if (omp_get_max_threads() != threads())
+    omp_set_num_threads(threads());
+  return threads();
+}
 
 }  // namespace likely::kernels::onednn

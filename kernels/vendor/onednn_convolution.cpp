@@ -160,7 +160,7 @@ std::shared_ptr<const Primitive> primitive_for(const ConvolutionProblem& p) {
                    p.add + 2 * p.biased + 4 * p.tf32,
                    static_cast<int>(p.activation),
                    std::bit_cast<std::int32_t>(p.slope),
-                   threads()},
+                   told_threads()},
                   [&] { return make(p); });
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
+#include "kernels/module.h"
 #include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
 
@@ -20,7 +21,7 @@ struct OwnAgain {
   ~OwnAgain() { choose_kernels("own"); }
 };
 
-bool vendor_missing() { return !vendor_libraries().at(0).problem.empty(); }
+bool vendor_missing() { return !vendor_libraries(Device::cpu).at(0).problem.empty(); }
 
 // The kernel that serves a product of this many rows.
 std::string served_by(std::int64_t rows, DType dtype = DType::f32) {
@@ -76,13 +77,35 @@ TEST_CASE("choice: messages, and a refused choice changes nothing") {
 TEST_CASE("choice: a vendor library that is missing is named, with what installs it") {
   if (!vendor_missing())
     return;
-  const VendorLibrary library = vendor_libraries()[0];
+  const VendorLibrary library = vendor_libraries(Device::cpu)[0];
   CHECK(message([] { choose_kernels("matmul=vendor"); }) ==
         "--kernels: matmul through oneDNN 2 (libdnnl.so.2) is not available: " + library.problem +
-            ". Do apt install libdnnl-dev, then build again, or leave matmul to own.");
+            ". Run apt install libdnnl-dev, then build again, or leave matmul to own.");
   choose_kernels("fastest");
   const OwnAgain after;
   CHECK(served_by(25) == "matmul own");
+}
+
+TEST_CASE(
+    "choice: each device has its own vendor libraries; what is missing on one is no matter on "
+    "another" *
+    cpu_only) {
+  const OwnAgain after;
+  for (const VendorLibrary& library : vendor_libraries(Device::cuda)) {
+    const std::string choice = library.family + "=vendor";
+    const std::string said = message([&] { choose_kernels(choice, Device::cuda); });
+    CHECK(
+        said ==
+        (library.problem.empty()
+             ? "no error"
+             : fmt::format("--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
+                           library.family, library.library, library.problem, library.install,
+                           library.family)));
+    if (!module_exists("liblikely_cublaslt.so"))
+      CHECK(library.problem == "it was not there when likely was built");
+    if (!vendor_missing())
+      CHECK(message([&] { choose_kernels(choice); }) == "no error");
+  }
 }
 
 TEST_CASE("choice: the vendor's products agree with ours, epilogue, add, batch and type" *

@@ -96,7 +96,7 @@ TEST_CASE("convolution: threads change no bit" * cpu_only) {
 }
 
 TEST_CASE("convolution: the vendor's agree with ours, in all directions" * cpu_only) {
-  if (!vendor_libraries().at(1).problem.empty())
+  if (!vendor_libraries(Device::cpu).at(1).problem.empty())
     return;
   const OwnAgain after;
   std::size_t served = 0, all = 0;
@@ -124,7 +124,7 @@ TEST_CASE("convolution: the vendor's agree with ours, in all directions" * cpu_o
 }
 
 TEST_CASE("convolution: fastest measures once for a problem and remembers" * cpu_only) {
-  if (!vendor_libraries().at(1).problem.empty())
+  if (!vendor_libraries(Device::cpu).at(1).problem.empty())
     return;
   const OwnAgain after;
   choose_kernels("convolution=fastest");

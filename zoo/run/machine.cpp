@@ -136,7 +136,7 @@ std::string environment_json(Device device) {
   json["compiler"] = compiler();
   json["system"] = fmt::format("{} {}", system.sysname, system.release);
   if (kernels::chosen_kernels() != "own")  // opening the libraries costs time and memory
-    for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
+    for (const kernels::VendorLibrary& library : kernels::vendor_libraries(device))
       json["vendor"][library.family] = library.problem.empty() ? library.library : library.problem;
   return json.dump(2) + "\n";
 }
@@ -165,11 +165,14 @@ std::string doctor(const fs::path& data_directory) {
     text +=
         row("disk", fmt::format("{} free here", bytes_text(static_cast<double>(disk.f_bavail) *
                                                            static_cast<double>(disk.f_frsize))));
-  for (const kernels::VendorLibrary& library : kernels::vendor_libraries())
-    text += row("vendor", library.problem.empty()
-                              ? fmt::format("{} by {}", library.family, library.library)
-                              : fmt::format("{} by {}: {}. {}", library.family, library.library,
-                                            library.problem, library.install));
+  for (const Device device : {Device::cpu, Device::cuda})
+    for (const kernels::VendorLibrary& library : kernels::vendor_libraries(device))
+      text += row("vendor",
+                  fmt::format("{} on {} by {}{}", library.family,
+                              device.kind == Device::cpu ? "the CPU" : "a GPU", library.library,
+                              library.problem.empty()
+                                  ? ""
+                                  : fmt::format(": {}. {}", library.problem, library.install)));
   return text + fmt::format("\ndata in {}\n", data_directory.string()) +
          list_data_sets(data_directory);
 }

@@ -17,7 +17,7 @@ Device apply_to_program(const Configuration& configuration) {
       device.kind == Device::cuda ? "cuda, where not in tf32," : "the CPU", precision);
   kernels::choose_products(tf32 ? kernels::Products::tf32 : kernels::Products::f32);
   kernels::set_threads(static_cast<int>(configuration.settings.integer("threads")));
-  kernels::choose_kernels(configuration.settings.text("kernels"));
+  kernels::choose_kernels(configuration.settings.text("kernels"), device);
   return device;
 }
 

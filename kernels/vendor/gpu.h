@@ -1,0 +1,30 @@
+// What NVIDIA's libraries share.
+#pragma once
+#include <cstdint>
+
+#include "kernels/backend.h"
+#include "kernels/gpu.h"
+#include "kernels/vendor/kept.h"
+
+namespace likely::kernels {
+
+// A library's handle for the GPU that the front is serving, made on first use and never destroyed:
+// the driver may be gone before static storage is.
+template <class Handle, class F>
+Handle handle_of_gpu(F make) {
+  static auto& kept = *new Kept<int, Handle>;
+  return *kept.get(current_device().index, [&] {
+    current_stream();  // makes the GPU this thread's
+    auto made = std::make_unique<Handle>();
+    make(made.get());
+    return made;
+  });
+}
+
+// What matters of an address to kernels that read up to 16 bytes at once.
+inline std::int64_t alignment(const void* address) {
+  const std::uintptr_t bits = reinterpret_cast<std::uintptr_t>(address) | 16;
+  return static_cast<std::int64_t>(bits & -bits);
+}
+
+}  // namespace likely::kernels
