@@ -75,15 +75,6 @@ std::vector<Gather> gathers_of(const ConvolutionProblem& p, std::int64_t group) 
   return gathers;
 }
 
-std::int64_t shares_of(const ConvolutionProblem& p) {
-  constexpr std::int64_t pixels_worth_a_share = 2048, floats_at_most = 1 << 20;
-  const std::int64_t pixels = p.batch * p.output.rows * p.output.columns;
-  const std::int64_t weights =
-      std::max<std::int64_t>(1, p.out * p.kernel.rows * p.kernel.columns * p.in / p.groups);
-  return std::clamp<std::int64_t>(std::min(pixels / pixels_worth_a_share, floats_at_most / weights),
-                                  1, 16);
-}
-
 std::int64_t weight_count(const ConvolutionProblem& p) {
   return p.out * p.kernel.rows * p.kernel.columns * (p.in / p.groups);
 }

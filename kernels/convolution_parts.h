@@ -13,10 +13,6 @@ namespace likely::kernels {
 // see.
 std::vector<Gather> gathers_of(const ConvolutionProblem& problem, std::int64_t group);
 
-// In how many shares the pixels of a weight gradient are summed. It depends on the shape alone:
-// they are small enough for several threads and long sums, few enough to be added quickly.
-std::int64_t shares_of(const ConvolutionProblem& problem);
-
 std::int64_t weight_count(const ConvolutionProblem& problem);
 
 }  // namespace likely::kernels

@@ -11,6 +11,16 @@
 namespace likely::kernels {
 namespace {
 
+// In how many shares the pixels of a weight gradient are summed. It depends on the shape alone:
+// they are small enough for several threads and long sums, few enough to be added quickly.
+std::int64_t shares_of(const ConvolutionProblem& p) {
+  constexpr std::int64_t pixels_worth_a_share = 2048, floats_at_most = 1 << 20;
+  const std::int64_t pixels = p.batch * p.output.rows * p.output.columns;
+  const std::int64_t weights = std::max<std::int64_t>(1, weight_count(p));
+  return std::clamp<std::int64_t>(std::min(pixels / pixels_worth_a_share, floats_at_most / weights),
+                                  1, 16);
+}
+
 const ConvolutionTable& table() {
   static const ConvolutionTable& chosen =
       for_isa(isa_v3::convolution_table, isa_v4::convolution_table);

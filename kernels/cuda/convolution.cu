@@ -131,19 +131,26 @@ void run(const ConvolutionProblem& p, const Product& product) {
                           : convolution_bf16(product, tiling);
 }
 
-// Without its phases.
-PixelsProblem pixels_problem(const ConvolutionProblem& p) {
-  const bool data = p.direction == Direction::data;
-  PixelsProblem product{};
-  product.n = data ? p.in : p.out;
+// A product of the same type, with the same epilogue, whose operands and sizes are still open.
+MatmulProblem ending_of(const ConvolutionProblem& p) {
+  MatmulProblem product{};
   product.dtype = p.dtype;
-  product.c = data ? p.x : p.y;
-  product.c_row = product.n;
+  product.tf32 = p.tf32;
   product.add = p.add;
   product.biased = p.biased;
   product.bias = p.bias;
   product.activation = p.activation;
   product.slope = p.slope;
+  return product;
+}
+
+// Without its phases.
+PixelsProblem pixels_problem(const ConvolutionProblem& p) {
+  const bool data = p.direction == Direction::data;
+  PixelsProblem product{ending_of(p), {}, 0, 0};
+  product.n = data ? p.in : p.out;
+  product.c = data ? p.x : p.y;
+  product.c_row = product.n;
   product.height = data ? p.image.rows : p.output.rows;
   product.width = data ? p.image.columns : p.output.columns;
   return product;
@@ -207,10 +214,8 @@ void fill_weights(const ConvolutionProblem& p, float* sums) {
 
 MatmulProblem product_of(const ConvolutionProblem& p) {
   const std::int64_t taps = p.kernel.rows * p.kernel.columns * p.in;
-  MatmulProblem product{};
+  MatmulProblem product = ending_of(p);
   product.batch = 1;
-  product.dtype = p.dtype;
-  product.tf32 = p.tf32;
   const auto left = [&](const void* a, std::int64_t m, std::int64_t row, std::int64_t column) {
     product.a = a;
     product.m = m;
@@ -239,11 +244,6 @@ MatmulProblem product_of(const ConvolutionProblem& p) {
     product.k = p.batch;
     product.c = p.w;
   }
-  product.add = p.add;
-  product.biased = p.biased;
-  product.bias = p.bias;
-  product.activation = p.activation;
-  product.slope = p.slope;
   return product;
 }
 
