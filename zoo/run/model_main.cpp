@@ -9,6 +9,7 @@
 #include "zoo/run/program.h"
 #include "zoo/run/report.h"
 #include "zoo/run/signals.h"
+#include "zoo/run/trained.h"
 #include "zoo/run/training.h"
 
 namespace likely {
@@ -62,36 +63,6 @@ class SettingOptions {
   std::map<std::string, std::optional<std::string>> values_;
   std::string file_;
 };
-
-// A trained model of a run, ready to be asked.
-struct Loaded {
-  Loaded(const ModelDescription& description, const RunDirectory& run, const GivenSettings& changes)
-      : configuration(run.read_configuration(description, changes)),
-        device(apply_to_program(configuration)),
-        data(data_of(configuration, device)),
-        trainer(description, configuration, *data, device) {
-    const CheckpointFolder folder(run.checkpoints());
-    require<DataError>(!folder.empty(), "{} has no checkpoint yet. Train it first.", run.path());
-    trainer.restore(folder.load([](const std::string& text) { fmt::print(stderr, "{}\n", text); }));
-  }
-  Configuration configuration;
-  Device device;
-  std::unique_ptr<DataSet> data;
-  Trainer trainer;
-};
-
-// The samples of the model as its run initialised it.
-Figures judge_untrained(const ModelDescription& description, const Loaded& loaded,
-                        const Effort& effort) {
-  Trainer untrained(description, loaded.configuration, *loaded.data, loaded.device);
-  Random random = random_for(Occasion::evaluation, effort.seed, loaded.device);
-  Figures figures;
-  untrained.evaluating([&] {
-    figures = judge_samples(*loaded.data, untrained.model(), effort.samples, random,
-                            effort.reference(), effort.done);
-  });
-  return figures;
-}
 
 class ModelMain {
  public:
@@ -221,9 +192,9 @@ void ModelMain::add_sample() {
 
 int ModelMain::sample() {
   const RunDirectory run = RunDirectory::open(run_);
-  Loaded loaded(description_, run, changes_.given());
-  Observer observer(loaded.trainer, loaded.configuration, *loaded.data, loaded.device);
-  const std::uint64_t seed = noise_seed_.value_or(loaded.configuration.seed());
+  TrainedRun trained(description_, run, changes_.given());
+  Observer observer(trained.trainer, trained.configuration, *trained.data, trained.device);
+  const std::uint64_t seed = noise_seed_.value_or(trained.configuration.seed());
   const std::int64_t count = count_ > 0 ? count_ : observer.pictured();
   const std::string usual = interpolate_ ? "/interpolations.png" : "/samples.png";
   const std::string path = out_.empty() ? run.samples() + usual : out_;
@@ -260,7 +231,7 @@ void ModelMain::add_evaluate() {
 
 int ModelMain::evaluate() {
   const RunDirectory run = RunDirectory::open(run_);
-  Loaded loaded(description_, run, changes_.given());
+  TrainedRun trained(description_, run, changes_.given());
   const SignalGuard signals;
   const Terminal terminal = Terminal::of(stderr);
   const auto done = [&](std::int64_t finished, std::int64_t of) {
@@ -273,32 +244,32 @@ int ModelMain::evaluate() {
     if (!quiet_)
       fmt::print(stderr, "{}\n", text);
   };
-  const std::int64_t all = loaded.data->size(Split::test);
-  Effort effort{.samples = count_ > 0 ? count_ : judged_count(*loaded.data),
-                .seed = loaded.configuration.seed(),
+  const std::int64_t all = trained.data->size(Split::test);
+  Effort effort{.samples = count_ > 0 ? count_ : judged_count(*trained.data),
+                .seed = trained.configuration.seed(),
                 .done = done};
   std::unique_ptr<ClassReference> reference;
   effort.reference = [&]() -> const ClassReference* {
-    if (!reference && has_labels(*loaded.data))
+    if (!reference && has_labels(*trained.data))
       reference = std::make_unique<ClassReference>(
-          *loaded.data, cached_classifier(*loaded.data, say, done).classifier);
+          *trained.data, cached_classifier(*trained.data, say, done).classifier);
     return reference.get();
   };
   effort.importance_samples =
       importance_samples_ > 0 ? importance_samples_ : description_.evaluation_samples;
-  const Tensor images = held_out_images(*loaded.data, Split::test, count_ > 0 ? count_ : all,
-                                        loaded.configuration.seed(), loaded.device);
+  const Tensor images = held_out_images(*trained.data, Split::test, count_ > 0 ? count_ : all,
+                                        trained.configuration.seed(), trained.device);
   Evaluation evaluation;
-  loaded.trainer.evaluating([&] {
+  trained.trainer.evaluating([&] {
     evaluation =
-        likely::evaluate(loaded.trainer.model(), *loaded.data, Split::test, images, effort);
+        likely::evaluate(trained.trainer.model(), *trained.data, Split::test, images, effort);
   });
   evaluation.model = description_.name;
-  evaluation.parameters = loaded.trainer.parameter_count();
+  evaluation.parameters = trained.trainer.parameter_count();
   if (evaluation.by_samples())
-    evaluation.untrained = judge_untrained(description_, loaded, effort);
+    evaluation.untrained = judge_untrained(description_, trained, effort);
   else
-    evaluation.baselines = baseline_ladder(*loaded.data);
+    evaluation.baselines = baseline_ladder(*trained.data);
   FileSystem& files = real_file_system();
   replace_file(files, run.evaluation(), evaluation.to_json());
   if (!json_file_.empty())
@@ -324,11 +295,11 @@ void ModelMain::add_export() {
       "export", "write the weights as PyTorch names them and lays them out, as safetensors",
       {"likely export runs/first", "likely export runs/first --out weights.safetensors"}, [this] {
         const RunDirectory run = RunDirectory::open(run_);
-        Loaded loaded(description_, run, changes_.given());
+        TrainedRun trained(description_, run, changes_.given());
         const std::string path = out_.empty() ? run.exported() : out_;
-        save_safetensors(path, {loaded.trainer.for_pytorch(),
+        save_safetensors(path, {trained.trainer.for_pytorch(),
                                 {{"model", description_.name},
-                                 {"step", fmt::format("{}", loaded.trainer.step())}}});
+                                 {"step", fmt::format("{}", trained.trainer.step())}}});
         fmt::print("{}\n", path);
         return 0;
       });
