@@ -28,6 +28,14 @@ Variable inside(const Convolution& layer, const Variable& x) {
   return convolution(x, layer.weight, *layer.bias);
 }
 
+// Of a pixel being 0 and being 1: logits [n, height, width, 1] → [n, pixels, 2].
+Variable log_probabilities_of(const Variable& logits) {
+  const std::int64_t n = logits.size(0);
+  const Tensor values = kernels::cast(Tensor::of({2}, std::vector<float>{0, 1}), logits.dtype())
+                            .to(logits.value().device());
+  return Bernoulli(reshape(logits, {n, -1, 1})).log_prob(values);
+}
+
 }  // namespace
 
 PixelCnn::Layer::Layer(std::int64_t in, std::int64_t width, bool first)
@@ -111,12 +119,19 @@ Likelihood PixelCnn::likelihood(const Tensor& images, std::int64_t, Random&,
   return likelihood;
 }
 
+Variable PixelCnn::log_probabilities(const Variable& x) const {
+  return log_probabilities_of(logits(x));
+}
+
+// In both stacks every layer adds its kernel's reach to that of the layers before it.
+std::int64_t PixelCnn::reach() const { return reach_of(true) + options_.layers * reach_of(false); }
+
 // ------------------------------------------------------------------------------------- the samples
 
 // The state of images that are drawn pixel by pixel. A pixel changes nothing of the vertical stack
 // in its own row, and of the horizontal one only what stands to its right: so the former is
 // computed row by row, and the latter pixel by pixel, from the features of the pixel before.
-class PixelCnn::Sampler {
+class PixelCnn::Sampler : public Prefix {
  public:
   Sampler(const PixelCnn& model, std::int64_t count)
       : network_(model.network_),
@@ -127,27 +142,12 @@ class PixelCnn::Sampler {
           kernels::zeros({count, 2, width_ + 2, model.options_.width}, DType::f32, device()));
   }
 
-  // Begins a row: what the vertical stack gives to each layer's horizontal one.
-  void row(std::int64_t i) {
-    joined_.clear();
-    left_.assign(above_.size(), Variable());
-    Variable v = inside(network_.layers[0]->vertical, images_.slice(1, i, i + 3));
-    for (std::size_t l = 0;; ++l) {
-      joined_.push_back(network_.layers[l]->joined(v));
-      if (l == above_.size())
-        return;
-      Tensor &rows = above_[l], before = rows.slice(1, 0, 1), now = rows.slice(1, 1, 2);
-      kernels::copy_into(before, kernels::contiguous(now));
-      Tensor middle = now.slice(2, 1, width_ + 1);
-      kernels::copy_into(middle, gate(v).value());
-      v = inside(network_.layers[l + 1]->vertical, rows);
-    }
-  }
-
-  // The logit of a pixel of that row, whose pixels to the left are drawn: [n, 1, 1, 1].
-  Variable logit(std::int64_t i, std::int64_t j) {
-    const auto at = [&](std::size_t l) { return slice(joined_[l], 2, j, j + 1); };
-    const Tensor seen = images_.slice(1, i + 3, i + 4).slice(2, j, j + 3);
+  // The logit of the next pixel: [n, 1, 1, 1].
+  Variable logit() {
+    if (column_ == 0)
+      begin_row();
+    const auto at = [&](std::size_t l) { return slice(joined_[l], 2, column_, column_ + 1); };
+    const Tensor seen = images_.slice(1, row_ + 3, row_ + 4).slice(2, column_, column_ + 3);
     Variable h = network_.layers[0]->end(inside(network_.layers[0]->horizontal, seen), at(0), none);
     for (std::size_t l = 0; l < above_.size(); ++l) {
       const Layer& layer = *network_.layers[l + 1];
@@ -160,34 +160,57 @@ class PixelCnn::Sampler {
     }
     return network_.head(h);
   }
+  Tensor log_probabilities() override {
+    const NotRecording off;
+    return squeeze(log_probabilities_of(logit()), 1).value();
+  }
 
-  void set(std::int64_t i, std::int64_t j, const Tensor& pixels) {
-    Tensor place = images_.slice(1, i + 3, i + 4).slice(2, j + 3, j + 4);
-    kernels::copy_into(place, pixels);
+  void append(const Tensor& pixels) override {
+    Tensor place = images_.slice(1, row_ + 3, row_ + 4).slice(2, column_ + 3, column_ + 4);
+    kernels::copy_into(place, pixels.reshape(place.shape()));
+    row_ += ++column_ / width_;
+    column_ %= width_;
   }
   Tensor images() const {
     return kernels::contiguous(images_.slice(1, 3, images_.size(1)).slice(2, 3, width_ + 3));
   }
 
  private:
+  // What the vertical stack gives to each layer's horizontal one.
+  void begin_row() {
+    joined_.clear();
+    left_.assign(above_.size(), Variable());
+    Variable v = inside(network_.layers[0]->vertical, images_.slice(1, row_, row_ + 3));
+    for (std::size_t l = 0;; ++l) {
+      joined_.push_back(network_.layers[l]->joined(v));
+      if (l == above_.size())
+        return;
+      Tensor &rows = above_[l], before = rows.slice(1, 0, 1), now = rows.slice(1, 1, 2);
+      kernels::copy_into(before, kernels::contiguous(now));
+      Tensor middle = now.slice(2, 1, width_ + 1);
+      kernels::copy_into(middle, gate(v).value());
+      v = inside(network_.layers[l + 1]->vertical, rows);
+    }
+  }
   Device device() const { return network_.logit.weight.value().device(); }
 
   const Layers& network_;
-  std::int64_t width_;
+  std::int64_t width_, row_ = 0, column_ = 0;
   Tensor images_;                 // with zeros above, and on both sides
   std::vector<Tensor> above_;     // of layers but the first: two rows of what their kernels see
   std::vector<Variable> joined_;  // of this row
   std::vector<Variable> left_;    // of layers but the first: what they saw at the pixel before
 };
 
+std::unique_ptr<Autoregressive::Prefix> PixelCnn::begin(std::int64_t count) const {
+  return std::make_unique<Sampler>(*this, count);
+}
+
 Tensor PixelCnn::sample(std::int64_t count, Random& random) {
   const NotRecording off;
   Sampler sampler(*this, count);
-  for (std::int64_t i = 0; i < image_[0]; ++i) {
-    sampler.row(i);
-    for (std::int64_t j = 0; j < image_[1]; ++j)
-      sampler.set(i, j, Bernoulli(sampler.logit(i, j)).sample(random.draw("sample/pixel")));
-  }
+  for (std::int64_t pixel = 0; pixel < image_.numel(); ++pixel)
+    sampler.append(Bernoulli(sampler.logit()).sample(random.draw("sample/pixel")));
   return sampler.images();
 }
 

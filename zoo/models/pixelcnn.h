@@ -2,12 +2,13 @@
 // Generation with PixelCNN Decoders: the gated PixelCNN, of a vertical and a horizontal stack.
 #pragma once
 #include "nn/convolution.h"
+#include "zoo/run/autoregressive.h"
 #include "zoo/run/model.h"
 
 namespace likely {
 
 // p(x) = Π p(x_i | x_1 … x_{i-1}), pixels row by row, each black or white.
-class PixelCnn : public Model {
+class PixelCnn : public Model, public Autoregressive {
  public:
   struct Options {
     std::int64_t width = 64;  // channels of a stack
@@ -28,6 +29,10 @@ class PixelCnn : public Model {
   Tensor sample(std::int64_t count, Random& random) override;
   // By one pass over the whole image for each of its pixels.
   Tensor sample_by_whole_passes(std::int64_t count, Random& random);
+
+  std::unique_ptr<Prefix> begin(std::int64_t count) const override;
+  Variable log_probabilities(const Variable& x) const override;
+  std::int64_t reach() const override;
 
  private:
   // What a layer gives: the features of the vertical stack, which see the rows above, before and
