@@ -4,8 +4,10 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "kernels/copy.h"
+#include "nn/distributions.h"
 #include "nn/parameters.h"
 #include "tensor/safetensors.h"
 #include "tests/zoo/golden.h"
@@ -116,4 +118,29 @@ TEST_CASE("pixelcnn: pixel by pixel, the probabilities are those of a pass over 
     CHECK(std::exp(next[0]) + std::exp(next[1]) == doctest::Approx(1));
     prefix->append(kernels::contiguous(x.slice(1, i, i + 1)).reshape({count}));
   }
+}
+
+TEST_CASE(
+    "pixelcnn: given a label the probabilities add up to 1, and differ from another label's") {
+  const Condition condition{3, 0.1};
+  Initialised of({3, 3, 1}, {.width = 5, .layers = 2, .condition = condition});
+  const Variable x = all_images({3, 3, 1});
+  const auto probabilities = [&](std::int64_t label) {
+    const Tensor labels = kernels::full({512}, static_cast<double>(label), DType::i64);
+    const Variable log_prob = sum(Bernoulli(of.model.logits(x, labels)).log_prob(x), {1, 2, 3});
+    return kernels::to_doubles(exp(log_prob).value());
+  };
+  std::vector<double> mixed(512);
+  for (std::int64_t label = 0; label <= 3; ++label) {  // 3: none
+    const std::vector<double> given = probabilities(label);
+    CHECK(std::accumulate(given.begin(), given.end(), 0.0) == doctest::Approx(1).epsilon(1e-12));
+    CHECK(relative_distance(Tensor::of({512}, given), Tensor::of({512}, probabilities(0))) >
+          (label == 0 ? -1 : 1e-3));
+    for (std::size_t i = 0; i < mixed.size() && label < 3; ++i)
+      mixed[i] += given[i] / 3;
+  }
+  Random random(make_step_state({}));
+  const Likelihood found = of.model.likelihood(x.value(), 1, random, {});
+  for (std::size_t i = 0; i < mixed.size(); ++i)
+    CHECK(std::exp(found.log_likelihood[i]) == doctest::Approx(mixed[i]).epsilon(1e-12));
 }

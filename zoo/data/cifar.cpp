@@ -40,7 +40,7 @@ std::unique_ptr<DataSet> make(const DataSetDescription& set, std::int64_t held_o
   return make_stored(set.name, {side, side, 3},
                      {part(Split::train, 0, trained), part(Split::validation, trained, count),
                       StoredSplit{test.images, test.labels, name_of(Split::test)}},
-                     options);
+                     options, 10);
 }
 
 constexpr const char* classes =

@@ -101,6 +101,18 @@ Tensor DataSet::batch(Split split, std::span<const std::int64_t> rows, const Dra
   return gather<float>(split, rows, draw).to(device_);
 }
 
+Tensor DataSet::labels(Split split, std::span<const std::int64_t> rows) const {
+  const auto n = static_cast<std::int64_t>(rows.size());
+  if (device_.kind == Device::meta)
+    return Tensor::empty({n}, DType::i64, device_);
+  const Tensor all = labels(split);
+  require(all.defined(), "data: the {} split of {} has no labels.", name_of(split), name_);
+  std::vector<std::int64_t> values;
+  for (const std::int64_t row : rows)
+    values.push_back(all.data<std::uint8_t>()[row]);
+  return Tensor::of({n}, values, device_);
+}
+
 Tensor DataSet::bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
   return gather<std::uint8_t>(split, rows, draw);
 }

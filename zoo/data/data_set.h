@@ -50,8 +50,11 @@ class DataSet {
   // whatever it is.
   Tensor batch(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;
   Tensor bytes(Split split, std::span<const std::int64_t> rows,
-               const Draw& draw = {}) const;  // of images: u8 below `levels`, on the host
-  virtual Tensor labels(Split split) const;   // u8 [size]; undefined where the set has none
+               const Draw& draw = {}) const;          // of images: u8 below `levels`, on the host
+  virtual Tensor labels(Split split) const;           // u8 [size]; undefined where the set has none
+  virtual std::int64_t classes() const { return 0; }  // labels lie below it; 0: there are none
+  // The labels of these rows: i64 [n].
+  Tensor labels(Split split, std::span<const std::int64_t> rows) const;
   // What the images of the same rows and draw show, in words; empty texts where nobody says.
   std::vector<std::string> captions(Split split, std::span<const std::int64_t> rows,
                                     const Draw& draw = {}) const;

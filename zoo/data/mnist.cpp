@@ -82,7 +82,7 @@ std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOpti
                      {side, side, 1},
                      StoredSplits{part(Split::train, 0, trained),
                                   part(Split::validation, trained, trained + held_out), test},
-                     options);
+                     options, classes);
 }
 
 std::vector<DataFile> grey_files(const std::string& folder,

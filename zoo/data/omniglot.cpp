@@ -28,7 +28,8 @@ std::unique_ptr<DataSet> make_omniglot(const DataOptions& options) {
           : fmt::format(
                 "omniglot (8 alphabets), {} binarisation{}", name_of(how),
                 how == Binarisation::sampled ? fmt::format(" (seed {})", options.seed) : "");
-  return make_stored(name, {side, side, 1}, divided(images, labels, {}, rows, how), options);
+  return make_stored(name, {side, side, 1}, divided(images, labels, {}, rows, how), options,
+                     characters);
 }
 
 }  // namespace

@@ -9,14 +9,17 @@ namespace {
 
 class StoredSet final : public DataSet {
  public:
-  StoredSet(std::string name, const Shape& image, StoredSplits splits, const DataOptions& options)
+  StoredSet(std::string name, const Shape& image, StoredSplits splits, const DataOptions& options,
+            std::int64_t classes)
       : DataSet(std::move(name), image, splits.front().binarisation == Binarisation::none ? 256 : 2,
                 options.seed, options.device),
-        splits_(std::move(splits)) {}
+        splits_(std::move(splits)),
+        classes_(classes) {}
 
   std::int64_t size(Split split) const override { return of(split).images.size(0); }
   std::string split_name(Split split) const override { return of(split).name; }
   Tensor labels(Split split) const override { return of(split).labels; }
+  std::int64_t classes() const override { return classes_; }
 
  private:
   const StoredSplit& of(Split split) const { return splits_[static_cast<std::size_t>(split)]; }
@@ -52,6 +55,7 @@ class StoredSet final : public DataSet {
   }
 
   StoredSplits splits_;
+  std::int64_t classes_;
 };
 
 Tensor chosen(const Tensor& from, const std::vector<std::int64_t>& rows) {
@@ -70,8 +74,8 @@ Tensor chosen(const Tensor& from, const std::vector<std::int64_t>& rows) {
 }  // namespace
 
 std::unique_ptr<DataSet> make_stored(std::string name, const Shape& image, StoredSplits splits,
-                                     const DataOptions& options) {
-  return std::make_unique<StoredSet>(std::move(name), image, std::move(splits), options);
+                                     const DataOptions& options, std::int64_t classes) {
+  return std::make_unique<StoredSet>(std::move(name), image, std::move(splits), options, classes);
 }
 
 StoredSplits divided(const Tensor& images, const Tensor& labels,

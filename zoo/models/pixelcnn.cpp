@@ -1,8 +1,10 @@
 #include "zoo/models/pixelcnn.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/copy.h"
+#include "kernels/random.h"
 #include "nn/distributions.h"
 
 namespace likely {
@@ -11,10 +13,10 @@ namespace likely {
 
 namespace {
 
-// tanh of the first half of the channels times σ of the second (equation 2).
-Variable gate(const Variable& x) {
+// tanh of the first half of the channels times σ of the second (equations 2 and 4).
+Variable gate(const Variable& x, const Variable& given) {
   const std::int64_t half = x.size(-1) / 2;
-  const Variables halves = split(x, {half, half}, -1);
+  const Variables halves = split(given.defined() ? x + given : x, {half, half}, -1);
   return gated_tanh(halves[0], halves[1]);
 }
 
@@ -38,37 +40,53 @@ Variable log_probabilities_of(const Variable& logits) {
 
 }  // namespace
 
-PixelCnn::Layer::Layer(std::int64_t in, std::int64_t width, bool first)
+PixelCnn::Layer::Layer(std::int64_t in, bool first, const Options& options)
     : first(first),
-      vertical(in, 2 * width, {taps_of(first), 2 * reach_of(first) + 1},
+      vertical(in, 2 * options.width, {taps_of(first), 2 * reach_of(first) + 1},
                {.padding = {reach_of(first), 0, reach_of(first), reach_of(first)}}),
-      horizontal(in, 2 * width, {1, taps_of(first)}, {.padding = {0, 0, reach_of(first), 0}}),
-      joined(2 * width, 2 * width, 1),
-      out(width, width, 1) {
+      horizontal(in, 2 * options.width, {1, taps_of(first)},
+                 {.padding = {0, 0, reach_of(first), 0}}),
+      joined(2 * options.width, 2 * options.width, 1),
+      out(options.width, options.width, 1) {
   add("vertical", vertical);
   add("horizontal", horizontal);
   add("joined", joined);
   add("out", out);
+  if (const std::int64_t rows = options.condition.rows(); rows > 0) {
+    add("for_vertical", for_vertical.emplace(rows, 2 * options.width, normal(0.1)));
+    add("for_horizontal", for_horizontal.emplace(rows, 2 * options.width, normal(0.1)));
+  }
+}
+
+PixelCnn::Given PixelCnn::Layer::given(const Tensor& labels) const {
+  if (!for_vertical)
+    return {};
+  const auto rows = [&](const Embedding& embedding) {
+    const Variable row = embedding(labels);
+    return reshape(row, {row.size(0), 1, 1, row.size(1)});
+  };
+  return {rows(*for_vertical), rows(*for_horizontal)};
 }
 
 Variable PixelCnn::Layer::end(const Variable& horizontal, const Variable& joined,
-                              const Variable& before) const {
-  const Variable y = out(gate(horizontal + joined));
+                              const Variable& before, const Given& given) const {
+  const Variable y = out(gate(horizontal + joined, given.horizontal));
   return first ? y : y + before;
 }
 
-PixelCnn::Features PixelCnn::Layer::operator()(const Variable& above, const Variable& left) const {
+PixelCnn::Features PixelCnn::Layer::operator()(const Variable& above, const Variable& left,
+                                               const Given& given) const {
   // Without its last row or column, an image lies one further down or to the right.
   const std::int64_t cut = first ? 1 : 0;
   const Variable v = vertical(slice(above, 1, 0, above.size(1) - cut));
   const Variable h = horizontal(slice(left, 2, 0, left.size(2) - cut));
-  return {v, gate(v), end(h, joined(v), left)};
+  return {v, gate(v, given.vertical), end(h, joined(v), left, given)};
 }
 
 PixelCnn::Layers::Layers(const Options& options)
     : hidden(options.width, options.width, 1, {}, Activation::relu), logit(options.width, 1, 1) {
   for (std::int64_t i = 0; i <= options.layers; ++i) {
-    layers.push_back(std::make_unique<Layer>(i == 0 ? 1 : options.width, options.width, i == 0));
+    layers.push_back(std::make_unique<Layer>(i == 0 ? 1 : options.width, i == 0, options));
     add(fmt::format("layers.{}", i), *layers.back());
   }
   add("hidden", hidden);
@@ -87,18 +105,24 @@ PixelCnn::PixelCnn(const Shape& image, const Options& options)
                       image);
 }
 
-Variable PixelCnn::logits(const Variable& x) const {
+Variable PixelCnn::logits(const Variable& x, const Tensor& labels) const {
   Features features{none, x, x};
   for (const auto& layer : network_.layers)
-    features = (*layer)(features.gated, features.horizontal);
+    features = (*layer)(features.gated, features.horizontal, layer->given(labels));
   return network_.head(features.horizontal);
 }
 
 std::vector<Network> PixelCnn::networks() { return {{"pixelcnn", network_, options_.optimiser}}; }
 
-Variable PixelCnn::loss(std::size_t, const Batch& batch, Random&) {
-  const Variable x = kernels::contiguous(batch.images);
-  return -sum(Bernoulli(logits(x)).log_prob(x)) / static_cast<double>(x.size(0));
+Variable PixelCnn::log_prob(const Variable& x, const Tensor& labels) const {
+  return sum(Bernoulli(logits(x, labels)).log_prob(x), {1, 2, 3});
+}
+
+Variable PixelCnn::loss(std::size_t, const Batch& batch, Random& random) {
+  const Tensor labels =
+      classes() > 0 ? drop_some(batch.condition, options_.condition, random.draw("train/label"))
+                    : Tensor();
+  return -mean(log_prob(kernels::contiguous(batch.images), labels));
 }
 
 Likelihood PixelCnn::likelihood(const Tensor& images, std::int64_t, Random&,
@@ -106,12 +130,20 @@ Likelihood PixelCnn::likelihood(const Tensor& images, std::int64_t, Random&,
   const NotRecording off;
   constexpr std::int64_t together = 64;
   Likelihood likelihood;
-  likelihood.method = "chain rule";
+  likelihood.method = classes() > 0 ? "chain rule, summed over labels" : "chain rule";
   for (std::int64_t begin = 0; begin < images.size(0); begin += together) {
     const std::int64_t end = std::min(begin + together, images.size(0));
     const Variable x = kernels::contiguous(images.slice(0, begin, end));
-    const Variable log_prob = sum(Bernoulli(logits(x)).log_prob(x), {1, 2, 3});
-    for (const double value : kernels::to_doubles(log_prob.value()))
+    Variables given;  // with each label, whose probability is 1 / classes
+    for (std::int64_t label = 0; label < classes(); ++label) {
+      const Tensor labels =
+          kernels::full({x.size(0)}, static_cast<double>(label), DType::i64, images.device());
+      given.push_back(unsqueeze(log_prob(x, labels), 1));
+    }
+    const Variable log_probs = given.empty() ? log_prob(x, {})
+                                             : log_sum_exp(concatenate(given, 1), 1) -
+                                                   std::log(static_cast<double>(classes()));
+    for (const double value : kernels::to_doubles(log_probs.value()))
       likelihood.log_likelihood.push_back(value);
     if (done)
       done(end);
@@ -119,8 +151,16 @@ Likelihood PixelCnn::likelihood(const Tensor& images, std::int64_t, Random&,
   return likelihood;
 }
 
+Tensor PixelCnn::labels_of_begin(std::int64_t count) const {
+  if (classes() == 0)
+    return {};
+  const bool without = options_.condition.dropped > 0;
+  return kernels::full({count}, static_cast<double>(without ? classes() : 0), DType::i64,
+                       network_.logit.weight.value().device());
+}
+
 Variable PixelCnn::log_probabilities(const Variable& x) const {
-  return log_probabilities_of(logits(x));
+  return log_probabilities_of(logits(x, labels_of_begin(x.size(0))));
 }
 
 // In both stacks every layer adds its kernel's reach to that of the layers before it.
@@ -133,13 +173,15 @@ std::int64_t PixelCnn::reach() const { return reach_of(true) + options_.layers *
 // computed row by row, and the latter pixel by pixel, from the features of the pixel before.
 class PixelCnn::Sampler : public Prefix {
  public:
-  Sampler(const PixelCnn& model, std::int64_t count)
+  Sampler(const PixelCnn& model, std::int64_t count, const Tensor& labels)
       : network_(model.network_),
         width_(model.image_[1]),
         images_(kernels::zeros({count, model.image_[0] + 3, width_ + 6, 1}, DType::f32, device())) {
     for (std::size_t i = 1; i < network_.layers.size(); ++i)
       above_.push_back(
           kernels::zeros({count, 2, width_ + 2, model.options_.width}, DType::f32, device()));
+    for (const auto& layer : network_.layers)
+      given_.push_back(layer->given(labels));
   }
 
   // The logit of the next pixel: [n, 1, 1, 1].
@@ -148,7 +190,8 @@ class PixelCnn::Sampler : public Prefix {
       begin_row();
     const auto at = [&](std::size_t l) { return slice(joined_[l], 2, column_, column_ + 1); };
     const Tensor seen = images_.slice(1, row_ + 3, row_ + 4).slice(2, column_, column_ + 3);
-    Variable h = network_.layers[0]->end(inside(network_.layers[0]->horizontal, seen), at(0), none);
+    Variable h = network_.layers[0]->end(inside(network_.layers[0]->horizontal, seen), at(0), none,
+                                         given_[0]);
     for (std::size_t l = 0; l < above_.size(); ++l) {
       const Layer& layer = *network_.layers[l + 1];
       Variable& left = left_[l];
@@ -156,7 +199,7 @@ class PixelCnn::Sampler : public Prefix {
         left = kernels::zeros(h.shape(), h.dtype(), device());
       const Variable pair = concatenate({left, h}, 2);
       left = h;
-      h = layer.end(inside(layer.horizontal, pair), at(l + 1), h);
+      h = layer.end(inside(layer.horizontal, pair), at(l + 1), h, given_[l + 1]);
     }
     return network_.head(h);
   }
@@ -188,7 +231,7 @@ class PixelCnn::Sampler : public Prefix {
       Tensor &rows = above_[l], before = rows.slice(1, 0, 1), now = rows.slice(1, 1, 2);
       kernels::copy_into(before, kernels::contiguous(now));
       Tensor middle = now.slice(2, 1, width_ + 1);
-      kernels::copy_into(middle, gate(v).value());
+      kernels::copy_into(middle, gate(v, given_[l].vertical).value());
       v = inside(network_.layers[l + 1]->vertical, rows);
     }
   }
@@ -198,29 +241,45 @@ class PixelCnn::Sampler : public Prefix {
   std::int64_t width_, row_ = 0, column_ = 0;
   Tensor images_;                 // with zeros above, and on both sides
   std::vector<Tensor> above_;     // of layers but the first: two rows of what their kernels see
+  std::vector<Given> given_;      // of each layer
   std::vector<Variable> joined_;  // of this row
   std::vector<Variable> left_;    // of layers but the first: what they saw at the pixel before
 };
 
 std::unique_ptr<Autoregressive::Prefix> PixelCnn::begin(std::int64_t count) const {
-  return std::make_unique<Sampler>(*this, count);
+  return std::make_unique<Sampler>(*this, count, labels_of_begin(count));
+}
+
+Tensor PixelCnn::draw(std::int64_t count, Random& random, const Guidance& guidance) const {
+  const NotRecording off;
+  Sampler sampler(*this, guidance.copies() * count, guidance.labels());
+  for (std::int64_t pixel = 0; pixel < image_.numel(); ++pixel) {
+    const Bernoulli next(guidance(sampler.logit()));
+    sampler.append(guidance.copied(next.sample(random.draw("sample/pixel"))));
+  }
+  return kernels::contiguous(sampler.images().slice(0, 0, count));
 }
 
 Tensor PixelCnn::sample(std::int64_t count, Random& random) {
-  const NotRecording off;
-  Sampler sampler(*this, count);
-  for (std::int64_t pixel = 0; pixel < image_.numel(); ++pixel)
-    sampler.append(Bernoulli(sampler.logit()).sample(random.draw("sample/pixel")));
-  return sampler.images();
+  if (classes() == 0)
+    return draw(count, random, {});
+  return sample_given(kernels::integers({count}, classes(), random.draw("sample/label")), 1,
+                      random);
 }
 
-Tensor PixelCnn::sample_by_whole_passes(std::int64_t count, Random& random) {
+Tensor PixelCnn::sample_given(const Tensor& labels, double guidance, Random& random) {
+  return draw(labels.size(0), random, {options_.condition, labels, guidance});
+}
+
+Tensor PixelCnn::sample_by_whole_passes(std::int64_t count, Random& random,
+                                        const Guidance& guidance) {
   const NotRecording off;
   const Tensor& weight = network_.logit.weight.value();
   const Tensor images = kernels::zeros(image_.inserted(0, count), DType::f32, weight.device());
   for (std::int64_t i = 0; i < image_[0]; ++i)
     for (std::int64_t j = 0; j < image_[1]; ++j) {
-      const Variable here = slice(slice(logits(images), 1, i, i + 1), 2, j, j + 1);
+      const Variable all = guidance(logits(guidance.copied(images), guidance.labels())),
+                     here = slice(slice(all, 1, i, i + 1), 2, j, j + 1);
       Tensor place = images.slice(1, i, i + 1).slice(2, j, j + 1);
       kernels::copy_into(place, Bernoulli(here).sample(random.draw("sample/pixel")));
     }
@@ -239,6 +298,7 @@ std::unique_ptr<Model> make_pixelcnn(const Settings& settings, const DataInfo& d
   PixelCnn::Options options;
   options.width = settings.integer("width");
   options.layers = settings.integer("layers");
+  options.condition = condition_of(settings, data);
   return std::make_unique<PixelCnn>(data.image, options);
 }
 
@@ -256,6 +316,8 @@ ModelDescription pixelcnn_description() {
                 batch_setting(32, 64, 64),
                 rate_setting(3e-3, 2e-3, 1e-3),
                 schedule_setting("cosine", "cosine", "constant")};
+  const std::vector<Setting> condition = condition_settings();
+  d.settings.insert(d.settings.end(), condition.begin(), condition.end());
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     const bool few_pixels = data == "bars" || data.starts_with("ising-");
     if (few_pixels && preset != Preset::paper)
@@ -273,6 +335,9 @@ ModelDescription pixelcnn_description() {
       {"residuals", "in the horizontal stack", "the same", "the same, but for the first layer",
        "it does not see its own pixel"},
       {"pixels", "256 levels, softmax", "2 levels on MNIST", "2 levels", "black and white data"},
+      {"labels", "embedded, before the gate of each layer", "the same",
+       "`--condition label`: the same, a tenth of them dropped",
+       "samples can be guided (Ho & Salimans 2022)"},
       {"optimiser", "RMSProp", "Adam 1e-3, decayed", "Adam; `paper` 1e-3, else decayed to 0",
        "fewer steps"},
       {"data", "MNIST is of PixelRNN's paper: binarised by sampling", "the same", "the same",

@@ -1,9 +1,12 @@
 // van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu (2016), Conditional Image
 // Generation with PixelCNN Decoders: the gated PixelCNN, of a vertical and a horizontal stack.
 #pragma once
+#include <optional>
+
 #include "nn/convolution.h"
+#include "nn/embedding.h"
 #include "zoo/run/autoregressive.h"
-#include "zoo/run/model.h"
+#include "zoo/run/condition.h"
 
 namespace likely {
 
@@ -13,12 +16,14 @@ class PixelCnn : public Model, public Autoregressive {
   struct Options {
     std::int64_t width = 64;  // channels of a stack
     std::int64_t layers = 7;  // after the first
+    Condition condition = {};
     Optimiser::Options optimiser = {};
   };
   PixelCnn(const Shape& image, const Options& options);
 
-  // Of each pixel being 1, given those before it: x [n, height, width, 1] → the same shape.
-  Variable logits(const Variable& x) const;
+  // Of each pixel being 1, given those before it, and the image's label i64 [n] where the model
+  // takes labels: x [n, height, width, 1] → the same shape.
+  Variable logits(const Variable& x, const Tensor& labels = {}) const;
 
   std::vector<Network> networks() override;
   Variable loss(std::size_t network, const Batch& batch, Random& random) override;
@@ -27,9 +32,12 @@ class PixelCnn : public Model, public Autoregressive {
   // Computes for a pixel only what the one before has changed; the same bits as
   // sample_by_whole_passes.
   Tensor sample(std::int64_t count, Random& random) override;
+  Tensor sample_given(const Tensor& labels, double guidance, Random& random) override;
+  std::int64_t classes() const override { return options_.condition.classes; }
   // By one pass over the whole image for each of its pixels.
-  Tensor sample_by_whole_passes(std::int64_t count, Random& random);
+  Tensor sample_by_whole_passes(std::int64_t count, Random& random, const Guidance& guidance = {});
 
+  // Of a model that takes labels: without one, or with label 0 where none was dropped in training.
   std::unique_ptr<Prefix> begin(std::int64_t count) const override;
   Variable log_probabilities(const Variable& x) const override;
   std::int64_t reach() const override;
@@ -40,15 +48,23 @@ class PixelCnn : public Model, public Autoregressive {
   struct Features {
     Variable vertical, gated, horizontal;
   };
+  // What its label adds to a layer before the gate of each stack (equation 4): [n, 1, 1, 2 width],
+  // or none.
+  struct Given {
+    Variable vertical, horizontal;
+  };
   // Section 2.4 and figure 2. Kernels hold live taps alone, so nothing is multiplied by a mask.
   struct Layer : Module {
-    Layer(std::int64_t in, std::int64_t width, bool first);
-    Features operator()(const Variable& above, const Variable& left) const;
+    Layer(std::int64_t in, bool first, const Options& options);
+    Features operator()(const Variable& above, const Variable& left, const Given& given) const;
     // From what the horizontal kernel gives, and the vertical features that join it.
-    Variable end(const Variable& horizontal, const Variable& joined, const Variable& before) const;
+    Variable end(const Variable& horizontal, const Variable& joined, const Variable& before,
+                 const Given& given) const;
+    Given given(const Tensor& labels) const;
 
     const bool first;  // does not see the pixel itself
     Convolution vertical, horizontal, joined, out;
+    std::optional<Embedding> for_vertical, for_horizontal;
   };
   struct Layers : Module {
     Layers(const Options& options);
@@ -58,6 +74,10 @@ class PixelCnn : public Model, public Autoregressive {
     Convolution hidden, logit;
   };
   class Sampler;
+  // log p of each image: [n].
+  Variable log_prob(const Variable& x, const Tensor& labels) const;
+  Tensor labels_of_begin(std::int64_t count) const;
+  Tensor draw(std::int64_t count, Random& random, const Guidance& guidance) const;
 
   Shape image_;
   Options options_;

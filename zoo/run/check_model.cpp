@@ -14,11 +14,15 @@ namespace {
 constexpr std::int64_t images = 16;  // of the batch
 constexpr double bars[] = {1e-7, 1e-6};
 
-Batch first_batch(const DataSet& data, const Tensor& state, std::int64_t count) {
+Batch first_batch(const Model& model, const DataSet& data, const Tensor& state,
+                  std::int64_t count) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
   std::iota(rows.begin(), rows.end(), 0);
   const Draw draw{state, purpose_hash("train/images"), 0};
-  return {kernels::cast(data.batch(Split::train, rows, draw), DType::f64)};
+  Batch batch{kernels::cast(data.batch(Split::train, rows, draw), DType::f64)};
+  if (model.classes() > 0)
+    batch.condition = data.labels(Split::train, rows);
+  return batch;
 }
 
 // Moves every parameter a little: where biases are 0, what sees nothing but padding lies on a kink.
@@ -56,12 +60,13 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
                                     const Configuration& configuration, int directions) {
   const Device device = apply_to_program(configuration);
   const std::unique_ptr<DataSet> data = data_of(configuration, device);
-  const std::unique_ptr<Model> model = description.make(
-      configuration.settings, {configuration.data(), data->image(), data->levels()});
+  const std::unique_ptr<Model> model =
+      description.make(configuration.settings,
+                       {configuration.data(), data->image(), data->levels(), data->classes()});
   StepState state;
   state.seed = configuration.seed();
   const Tensor step = make_step_state(state, device);
-  const Batch batch = first_batch(*data, step, std::min(images, data->size(Split::train)));
+  const Batch batch = first_batch(*model, *data, step, std::min(images, data->size(Split::train)));
   const std::vector<Network> networks = model->networks();
   for (const Network& network : networks) {
     network.module.to(device);

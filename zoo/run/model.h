@@ -17,15 +17,17 @@ namespace likely {
 
 // What a model is built for.
 struct DataInfo {
-  std::string name;  // "shapes", "mnist"
-  Shape image;       // [height, width, channels]; [2] of a point in the plane
-  int levels = 2;    // values that a byte of an image takes; 0 of a point (data_set.h)
+  std::string name;          // "shapes", "mnist"
+  Shape image;               // [height, width, channels]; [2] of a point in the plane
+  int levels = 2;            // values that a byte of an image takes; 0 of a point (data_set.h)
+  std::int64_t classes = 0;  // labels of its images lie below it; 0: it has none
 };
 
 // One batch of training data on the run's device.
 struct Batch {
   // [n, height, width, channels] in [0, 1], exactly 0 or 1 where the data is binary; or [n, 2].
   Tensor images;
+  Tensor condition = {};  // i64 [n], the images' labels, where the model takes them
 };
 
 // A network that one optimiser trains. A VAE has one, a GAN two. Its parameters are named
@@ -109,6 +111,13 @@ class Model {
   // New images [count, height, width, channels] in [0, 1], for eyes: probabilities, not coin flips,
   // where the decoder is a Bernoulli. Or new points [count, 2].
   virtual Tensor sample(std::int64_t count, Random& random) = 0;
+
+  // How many labels the model takes with its images (zoo/run/condition.h); 0: none. Then each is as
+  // likely as another in `likelihood` and `sample`, which are of images alone.
+  virtual std::int64_t classes() const { return 0; }
+  // As `sample`, each image given its label, i64 [count], under guidance; undefined where the model
+  // takes none.
+  virtual Tensor sample_given(const Tensor& labels, double guidance, Random& random);
 
   // `rows` of `columns` samples each that lead from one draw of z to another (zoo/run/latents.h);
   // undefined where the model has no z.

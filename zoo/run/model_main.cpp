@@ -93,6 +93,7 @@ class ModelMain {
   int train();
   int resume();
   int sample();
+  void require_given(const Model& model) const;
   int evaluate();
 
   void add_loudness(CLI::App& verb) {
@@ -119,6 +120,7 @@ class ModelMain {
   std::string run_, out_, json_file_;
   std::int64_t count_ = 0, importance_samples_ = 0;
   std::optional<std::uint64_t> noise_seed_;
+  Observer::Given given_;
   int directions_ = 4;
   bool interpolate_ = false, quiet_ = false, verbose_ = false, json_ = false,
        print_configuration_ = false;
@@ -176,24 +178,41 @@ int ModelMain::resume() {
 }
 
 void ModelMain::add_sample() {
-  CLI::App& verb = line_.verb("sample", "draw new images into a PNG",
-                              {"likely sample runs/first --count 100 --out more.png",
-                               "likely sample runs/first --interpolate"},
-                              [this] { return sample(); });
+  CLI::App& verb = line_.verb(
+      "sample", "draw new images into a PNG",
+      {"likely sample runs/first --count 100 --out more.png",
+       "likely sample runs/first --label 3 --guidance 2", "likely sample runs/first --interpolate"},
+      [this] { return sample(); });
   add_run(verb);
   verb.add_option("--count", count_, "images or points [64, 2500]")
       ->type_name("")
       ->check(CLI::PositiveNumber);
   verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
   verb.add_option("--seed", noise_seed_, "of the noise [the run's]")->type_name("");
+  verb.add_option("--label", given_.label, "of all samples [a row of each]")->type_name("");
+  verb.add_option("--guidance", given_.guidance,
+                  "w in u + w (c - u): what the network says with a label, c, and without, u [1]")
+      ->type_name("");
   verb.add_flag("--interpolate", interpolate_,
                 "rows of 8 that lead from one draw of the latents to another");
+}
+
+// That --label and --guidance say something to the model.
+void ModelMain::require_given(const Model& model) const {
+  const std::int64_t classes = model.classes();
+  require<UsageError>(classes > 0 || (!given_.label && given_.guidance == 1),
+                      "sample: this run's {} takes no labels. Leave out --label and --guidance.",
+                      description_.name);
+  require<UsageError>(!given_.label || (*given_.label >= 0 && *given_.label < classes),
+                      "sample: there is no label {}. Use 0 to {}.", given_.label.value_or(0),
+                      classes - 1);
 }
 
 int ModelMain::sample() {
   const RunDirectory run = RunDirectory::open(run_);
   TrainedRun trained(description_, run, changes_.given());
   Observer observer(trained.trainer, trained.configuration, *trained.data, trained.device);
+  require_given(trained.trainer.model());
   const std::uint64_t seed = noise_seed_.value_or(trained.configuration.seed());
   const std::int64_t count = count_ > 0 ? count_ : observer.pictured();
   const std::string usual = interpolate_ ? "/interpolations.png" : "/samples.png";
@@ -201,7 +220,7 @@ int ModelMain::sample() {
   const Tensor images =
       interpolate_
           ? observer.interpolations((count + Observer::columns - 1) / Observer::columns, seed)
-          : observer.samples(count, seed);
+          : observer.samples(count, seed, given_);
   require<UsageError>(images.defined(),
                       "sample: {} has no latents to interpolate. Leave --interpolate out.",
                       description_.name);

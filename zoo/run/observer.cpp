@@ -36,10 +36,24 @@ Evaluation Observer::evaluate(Split split) {
   return evaluation;
 }
 
-Tensor Observer::samples(std::int64_t count, std::uint64_t seed) {
+std::int64_t Observer::pictured() const {
+  const std::int64_t rows = trainer_.model().classes();
+  return data_.modes() ? 2500 : (rows > 0 ? std::min<std::int64_t>(rows, 16) : 8) * columns;
+}
+
+Tensor Observer::samples(std::int64_t count, std::uint64_t seed, const Given& given) {
   Random random = random_for(Occasion::pictures, seed, device_);
+  Model& model = trainer_.model();
+  const std::int64_t classes = model.classes();
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < count && classes > 0; ++i)
+    labels.push_back(given.label.value_or(i / columns % classes));
   Tensor images;
-  trainer_.evaluating([&] { images = trainer_.model().sample(count, random); });
+  trainer_.evaluating([&] {
+    images = classes > 0
+                 ? model.sample_given(Tensor::of({count}, labels, device_), given.guidance, random)
+                 : model.sample(count, random);
+  });
   return picture(images);
 }
 

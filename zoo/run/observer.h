@@ -15,15 +15,20 @@ class Observer {
   // against validation data while training, test data at its end.
   Evaluation evaluate(Split split);
 
+  // Of a model of images given their label.
+  struct Given {
+    std::optional<std::int64_t> label = {};  // of all samples; without one, rows of each in turn
+    double guidance = 1;
+  };
   // Bytes, [n, height, width, channels], the same noise for the same seed: samples (points all in
   // one picture); and rows of test images above rows of their reconstructions, undefined where the
   // model has none.
-  Tensor samples(std::int64_t count, std::uint64_t seed);
+  Tensor samples(std::int64_t count, std::uint64_t seed, const Given& given = {{}, 1});
   // Rows of `columns` samples from one draw of z to another; undefined where the model has no z.
   Tensor interpolations(std::int64_t rows, std::uint64_t seed);
   Tensor reconstructions();
   static constexpr std::int64_t columns = 8;
-  std::int64_t pictured() const { return data_.modes() ? 2500 : 8 * columns; }  // samples, usually
+  std::int64_t pictured() const;  // samples, usually
 
  private:
   Tensor picture(const Tensor& samples) const;

@@ -29,6 +29,8 @@ Likelihood Model::likelihood(const Tensor&, std::int64_t, Random&,
   return {};
 }
 
+Tensor Model::sample_given(const Tensor&, double, Random&) { return {}; }
+
 Tensor Model::interpolate(std::int64_t, std::int64_t, Random&) { return {}; }
 
 Tensor Model::reconstruct(const Tensor&, Random&) { return {}; }
@@ -58,7 +60,7 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
       data_(data),
       device_(device),
       model_(description.make(configuration.settings,
-                              {configuration.data(), data.image(), data.levels()})),
+                              {configuration.data(), data.image(), data.levels(), data.classes()})),
       schedule_(schedule_named(configuration.settings.text("schedule"))),
       state_(make_step_state(first_state(configuration.seed()), device)),
       data_state_(make_step_state(first_state(configuration.seed()), device)),
@@ -115,7 +117,10 @@ Batch Trainer::next_batch() {
   StepState now = first_state(configuration_.seed());
   now.update = static_cast<std::uint64_t>(batches_++);
   write_step_state(data_state_, now);
-  return {data_.batch(Split::train, rows, {data_state_, purpose_hash("train/images"), 0})};
+  Batch result{data_.batch(Split::train, rows, {data_state_, purpose_hash("train/images"), 0})};
+  if (model_->classes() > 0)
+    result.condition = data_.labels(Split::train, rows);
+  return result;
 }
 
 Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&)>& loss) {
