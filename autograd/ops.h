@@ -2,6 +2,7 @@
 // cases.
 #pragma once
 #include "autograd/variable.h"
+#include "kernels/attention.h"
 #include "kernels/convolution.h"
 #include "kernels/matmul.h"
 #include "kernels/normalise.h"
@@ -11,6 +12,7 @@
 namespace likely {
 
 using kernels::Activation;
+using kernels::AttentionOptions;
 using kernels::ConvolutionOptions;
 using kernels::Keep;
 using kernels::Pixels;
@@ -73,6 +75,11 @@ Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into 
 // activation(x wᵀ + bias): x [..., in], w [out, in], bias [out] or none → [..., out]
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 Activation activation = Activation::none, float slope = 0.2f);
+
+// softmax(scale q kᵀ) v for each head: q [batch, queries, heads, channels], k and v [batch, keys,
+// heads, channels]; the options in kernels/attention.h.
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const AttentionOptions& how = {});
 
 // Convolutions, NHWC; shapes, and what the options mean, in kernels/convolution.h. bias: [out] or
 // none.

@@ -21,6 +21,7 @@
 #include "bench/convolution_layers.h"
 #include "bench/median.h"
 #include "bench/peak.h"
+#include "kernels/attention.h"
 #include "kernels/choice.h"
 #include "kernels/convolution.h"
 #include "kernels/copy.h"
@@ -281,6 +282,36 @@ void convolutions(Bench& bench) {
     }
 }
 
+// Of images of 8 x 8 and 16 x 16 positions, and of text.
+void attentions(Bench& bench) {
+  struct Row {
+    const char* name;
+    Shape shape;  // [batch, positions, heads, channels]
+    bool causal;
+  };
+  fmt::print("\n");
+  heading("attention, " + bench.precision, "shape");
+  for (const auto& [name, shape, causal] : {Row{"attention 8x8", {64, 64, 1, 64}, false},
+                                            Row{"attention 16x16", {8, 256, 1, 256}, false},
+                                            Row{"attention causal", {16, 256, 6, 64}, true}}) {
+    const Tensor q = rough(shape), k = rough(shape), v = rough(shape), g = rough(shape);
+    const AttentionOptions how{causal};
+    const Attended y = attention(q, k, v, how);
+    const auto row = [&](const char* direction, const Work& work) {
+      double flops;
+      {
+        const LaunchLog log;
+        work();
+        flops = log.flops();
+      }
+      bench.arithmetic("attention", fmt::format("{} {}", name, direction), fmt::format("{}", shape),
+                       {{"direction", direction}, {"causal", causal}}, flops, work);
+    };
+    row("forward", [&] { attention(q, k, v, how); });
+    row("gradients", [&] { attention_gradients(g, y, q, k, v, how); });
+  }
+}
+
 void passes(Bench& bench) {
   fmt::print("\n{:<41}{:>10}{:>9}{:>9}\n", "pass over memory, own", "us", "GB/s", "of copy");
   for (const std::int64_t count : {128 * 784, 16 << 20}) {
@@ -365,6 +396,7 @@ int run(int argc, char** argv) {
              bench.bandwidth / 1e9, named.empty() ? "none" : named);
   products(bench);
   convolutions(bench);
+  attentions(bench);
   passes(bench);
   if (!json.empty()) {
     const double mean = bench.geometric_mean(0);
