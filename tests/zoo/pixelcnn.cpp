@@ -102,16 +102,17 @@ TEST_CASE("pixelcnn: a logit depends on every pixel before its own, and on no ot
 }
 
 TEST_CASE("pixelcnn: pixel by pixel, the probabilities are those of a pass over whole images") {
-  PixelCnn model(small, {.width = 6, .layers = 2});
+  PixelCnn model(small, {.width = 6, .layers = 2, .condition = {3, 0}});
   model.networks()[0].module.initialise(3);
+  const Tensor labels = Tensor::of({3}, std::vector<std::int64_t>{2, 0, 1});
   const std::int64_t count = 3, pixels = small.numel();
   std::vector<float> values;
   for (std::int64_t i = 0; i < count * pixels; ++i)
     values.push_back(static_cast<float>(i * i % 7 < 3));
   const Tensor x = Tensor::of({count, pixels}, values);
-  const Tensor whole = model.log_probabilities(x.reshape(small.inserted(0, count))).value();
+  const Tensor whole = model.log_probabilities(x.reshape(small.inserted(0, count)), labels).value();
   CHECK(whole.shape() == Shape{count, pixels, 2});
-  const auto prefix = model.begin(count);
+  const auto prefix = model.begin(count, labels);
   for (std::int64_t i = 0; i < pixels; ++i) {
     const std::vector<double> next = kernels::to_doubles(prefix->log_probabilities());
     CHECK(next == kernels::to_doubles(whole.slice(1, i, i + 1)));

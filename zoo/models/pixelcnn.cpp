@@ -151,16 +151,8 @@ Likelihood PixelCnn::likelihood(const Tensor& images, std::int64_t, Random&,
   return likelihood;
 }
 
-Tensor PixelCnn::labels_of_begin(std::int64_t count) const {
-  if (classes() == 0)
-    return {};
-  const bool without = options_.condition.dropped > 0;
-  return kernels::full({count}, static_cast<double>(without ? classes() : 0), DType::i64,
-                       network_.logit.weight.value().device());
-}
-
-Variable PixelCnn::log_probabilities(const Variable& x) const {
-  return log_probabilities_of(logits(x, labels_of_begin(x.size(0))));
+Variable PixelCnn::log_probabilities(const Variable& x, const Tensor& labels) const {
+  return log_probabilities_of(logits(x, labels));
 }
 
 // In both stacks every layer adds its kernel's reach to that of the layers before it.
@@ -246,8 +238,9 @@ class PixelCnn::Sampler : public Prefix {
   std::vector<Variable> left_;    // of layers but the first: what they saw at the pixel before
 };
 
-std::unique_ptr<Autoregressive::Prefix> PixelCnn::begin(std::int64_t count) const {
-  return std::make_unique<Sampler>(*this, count, labels_of_begin(count));
+std::unique_ptr<Autoregressive::Prefix> PixelCnn::begin(std::int64_t count,
+                                                        const Tensor& labels) const {
+  return std::make_unique<Sampler>(*this, count, labels);
 }
 
 Tensor PixelCnn::draw(std::int64_t count, Random& random, const Guidance& guidance) const {

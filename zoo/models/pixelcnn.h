@@ -37,9 +37,8 @@ class PixelCnn : public Model, public Autoregressive {
   // By one pass over the whole image for each of its pixels.
   Tensor sample_by_whole_passes(std::int64_t count, Random& random, const Guidance& guidance = {});
 
-  // Of a model that takes labels: without one, or with label 0 where none was dropped in training.
-  std::unique_ptr<Prefix> begin(std::int64_t count) const override;
-  Variable log_probabilities(const Variable& x) const override;
+  std::unique_ptr<Prefix> begin(std::int64_t count, const Tensor& labels) const override;
+  Variable log_probabilities(const Variable& x, const Tensor& labels) const override;
   std::int64_t reach() const override;
 
  private:
@@ -76,7 +75,6 @@ class PixelCnn : public Model, public Autoregressive {
   class Sampler;
   // log p of each image: [n].
   Variable log_prob(const Variable& x, const Tensor& labels) const;
-  Tensor labels_of_begin(std::int64_t count) const;
   Tensor draw(std::int64_t count, Random& random, const Guidance& guidance) const;
 
   Shape image_;

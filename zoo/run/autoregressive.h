@@ -9,7 +9,8 @@
 namespace likely {
 
 // p(x) = Π p(x_i | x_1 … x_{i-1}), the elements of [height, width, channels] in the order in which
-// they lie in memory. A model that is one derives from it, beside Model.
+// they lie in memory. A model that is one derives from it, beside Model. Where it takes labels
+// (Model::classes), all is given the images' labels, i64 [n]; elsewhere those are undefined.
 class Autoregressive {
  public:
   // Images of which equally many elements are known, none at first.
@@ -24,10 +25,10 @@ class Autoregressive {
 
   virtual ~Autoregressive() = default;
   // Runs without a tape; must not outlive the model. The images are of the model's size.
-  virtual std::unique_ptr<Prefix> begin(std::int64_t count) const = 0;
+  virtual std::unique_ptr<Prefix> begin(std::int64_t count, const Tensor& labels) const = 0;
   // The same of all elements at once, whole images given: x [n, height, width, channels] →
   // [n, elements, levels], differentiable in x.
-  virtual Variable log_probabilities(const Variable& x) const = 0;
+  virtual Variable log_probabilities(const Variable& x, const Tensor& labels) const = 0;
   // How many rows above a pixel, and columns to either side of it, its element may depend on.
   virtual std::int64_t reach() const = 0;
   // Whether there are earlier pixels within that reach on which it cannot depend.
