@@ -238,6 +238,45 @@ TEST_CASE(
     CHECK(std::abs(exact(points[i], w) - bound[i] - gap) < 1e-10);
 }
 
+// A worse encoder than the best one, so that the weights differ: their mean is still p(x), and the
+// bound's mean is below log p(x).
+TEST_CASE("linear-Gaussian VAE: IWAE-k is at most log p(x), and its weights' mean is p(x)") {
+  const Matrix w = rotated(orthogonal_columns(), 0.6);
+  LinearGaussian model = best_for(w, DType::f64);
+  model.a = model.a * 0.97;
+  const Variable x = tensor_of(points, DType::f64);
+  constexpr std::int64_t repeats = 4000;
+  const auto n = static_cast<std::int64_t>(points.size());
+  Random random(make_step_state({.seed = 4}));
+  double before = -INFINITY;
+  for (const std::int64_t k : {1, 4, 16}) {
+    std::vector<double> mean(points.size()), squares(mean), weight(mean), weight_squares(mean);
+    for (std::int64_t repeat = 0; repeat < repeats; ++repeat) {
+      const Variable noise = kernels::normal({n, k, 3}, random.draw("test"), DType::f64);
+      const std::vector<double> bounds = kernels::to_doubles(
+          importance_bound(importance_weights(model, model.encode(x), x, noise).log_weight)
+              .value());
+      for (std::size_t i = 0; i < points.size(); ++i) {
+        const double ratio = std::exp(bounds[i] - exact(points[i], w));  // of the estimate to p(x)
+        mean[i] += bounds[i] / repeats, squares[i] += bounds[i] * bounds[i] / repeats;
+        weight[i] += ratio / repeats, weight_squares[i] += ratio * ratio / repeats;
+      }
+    }
+    double total = 0;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      CAPTURE(k);
+      CAPTURE(i);
+      CHECK(mean[i] <=
+            exact(points[i], w) + 3 * std::sqrt((squares[i] - mean[i] * mean[i]) / repeats));
+      CHECK(std::abs(weight[i] - 1) <=
+            3 * std::sqrt((weight_squares[i] - weight[i] * weight[i]) / repeats));
+      total += mean[i];
+    }
+    CHECK(total > before);
+    before = total;
+  }
+}
+
 TEST_CASE("linear-Gaussian VAE: trained from scratch it reaches probabilistic PCA's likelihood") {
   constexpr std::int64_t count = 200, d = 4, l = 2;
   Random random(make_step_state({.seed = 11}));

@@ -167,8 +167,8 @@ Summary summarise(const std::vector<double>& log_likelihood, const std::vector<d
   return summary;
 }
 
-Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std::uint64_t seed,
-                       Device device) {
+std::vector<std::int64_t> held_out_rows(const DataSet& data, Split split, std::int64_t count,
+                                        std::uint64_t seed, Device device) {
   const std::int64_t size = data.size(split);
   require<UsageError>(count >= 1, "evaluate: {} images tell nothing. Use --count 1 or more.",
                       count);
@@ -176,7 +176,12 @@ Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std
   std::vector<std::int64_t> rows = shuffled(size, "evaluate/subset", 0, state, seed);
   rows.resize(static_cast<std::size_t>(std::min(count, size)));
   std::sort(rows.begin(), rows.end());
-  return data.batch(split, rows);
+  return rows;
+}
+
+Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std::uint64_t seed,
+                       Device device) {
+  return data.batch(split, held_out_rows(data, split, count, seed, device));
 }
 
 Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor& images,

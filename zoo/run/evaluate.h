@@ -19,7 +19,9 @@ struct Summary {
 };
 Summary summarise(const std::vector<double>& log_likelihood, const std::vector<double>& of_data);
 
-// Images of a split on the data's device: all in order, or `count` of them drawn at random.
+// Rows of a split: all in order, or `count` of them drawn at random; and their images.
+std::vector<std::int64_t> held_out_rows(const DataSet& data, Split split, std::int64_t count,
+                                        std::uint64_t seed, Device device);
 Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std::uint64_t seed,
                        Device device);
 

@@ -1,6 +1,7 @@
 // The verbs of a model's binary.
 #include "tensor/nearest.h"
 #include "tensor/safetensors.h"
+#include "zoo/run/audit.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/command_line.h"
 #include "zoo/run/observer.h"
@@ -73,6 +74,7 @@ class ModelMain {
     add_resume();
     add_sample();
     add_evaluate();
+    add_audit();
     add_report();
     add_export();
     add_plan();
@@ -85,6 +87,7 @@ class ModelMain {
   void add_resume();
   void add_sample();
   void add_evaluate();
+  void add_audit();
   void add_report();
   void add_export();
   void add_plan();
@@ -95,6 +98,7 @@ class ModelMain {
   int sample();
   void require_given(const Model& model) const;
   int evaluate();
+  int audit();
 
   void add_loudness(CLI::App& verb) {
     verb.add_flag("-q,--quiet", quiet_, "no progress")->group("Output");
@@ -109,6 +113,16 @@ class ModelMain {
   }
   Verbosity verbosity() const {
     return quiet_ ? Verbosity::quiet : verbose_ ? Verbosity::verbose : Verbosity::normal;
+  }
+  // Shows how much is done where a terminal redraws; stops the work where a signal asks.
+  Done done() const {
+    return [redraws = Terminal::of(stderr).redraws && !quiet_](std::int64_t finished,
+                                                               std::int64_t of) {
+      if (const int exit_code = requested_exit())
+        throw Interrupted{exit_code};
+      if (redraws)
+        fmt::print(stderr, "\r{}/{}{}", finished, of, finished == of ? "\n" : "");
+    };
   }
   TrainingOptions training_options() const {
     return {verbosity(), json_ ? Output::json : Output::text};
@@ -252,13 +266,7 @@ int ModelMain::evaluate() {
   const RunDirectory run = RunDirectory::open(run_);
   TrainedRun trained(description_, run, changes_.given());
   const SignalGuard signals;
-  const Terminal terminal = Terminal::of(stderr);
-  const auto done = [&](std::int64_t finished, std::int64_t of) {
-    if (const int exit_code = requested_exit())
-      throw Interrupted{exit_code};
-    if (terminal.redraws && !quiet_)
-      fmt::print(stderr, "\r{}/{}{}", finished, of, finished == of ? "\n" : "");
-  };
+  const Done done = this->done();
   const auto say = [&](const std::string& text) {
     if (!quiet_)
       fmt::print(stderr, "{}\n", text);
@@ -296,6 +304,36 @@ int ModelMain::evaluate() {
   replace_file(files, run.report(), report_html(run, description_));
   fmt::print("{}", evaluation.to_table());
   return 0;
+}
+
+void ModelMain::add_audit() {
+  CLI::App& verb = line_.verb(
+      "audit", "prove that the likelihood is one: sums, dependences, coded images, bounds",
+      {"likely audit runs/first", "likely audit runs/first --count 10000 --json audit.json"},
+      [this] { return audit(); });
+  add_run(verb);
+  verb.add_option("--count", count_, "test images, drawn at random [1000]")
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--json", json_file_, "write the results to this file too")->type_name("FILE");
+  verb.add_flag("-q,--quiet", quiet_, "no progress")->group("Output");
+}
+
+int ModelMain::audit() {
+  TrainedRun trained(description_, RunDirectory::open(run_), changes_.given());
+  const SignalGuard signals;
+  AuditOptions options{.done = done()};
+  if (count_ > 0)
+    options.count = count_;
+  Audit audit;
+  trained.trainer.evaluating([&] {
+    audit = likely::audit(description_, trained.configuration, trained.trainer.model(),
+                          *trained.data, trained.device, options);
+  });
+  if (!json_file_.empty())
+    replace_file(real_file_system(), json_file_, audit.to_json());
+  fmt::print("{}", audit.to_table());
+  return audit.passed() ? 0 : 5;
 }
 
 void ModelMain::add_report() {
