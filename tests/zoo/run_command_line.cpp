@@ -24,7 +24,8 @@ TEST_CASE("command line: help has groups, defaults of all presets and examples")
     CAPTURE(part);
     CHECK(holds(train.out, part));
   }
-  for (const char* verb : {"resume", "sample", "evaluate", "report", "plan", "check-gradients"}) {
+  for (const char* verb :
+       {"resume", "sample", "evaluate", "audit", "report", "plan", "check-gradients"}) {
     CHECK(holds(tiny({"--help"}).out, verb));
     CHECK(tiny({verb, "--help"}).exit_code == 0);
   }
@@ -45,7 +46,7 @@ TEST_CASE("command line: unknown words are usage errors that name the nearest") 
         "train: \"shapes\" is one word too many. `tiny train --help` shows what it takes.");
   check({"trian"},
         "tiny: there is no verb trian. Did you mean train? There are train, resume, sample, "
-        "evaluate, report, export, plan, check-gradients.");
+        "evaluate, audit, report, export, plan, check-gradients.");
   check({"train", "--preset", "smal"},
         "preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
   check({"train", "--data", "bars"},
