@@ -9,6 +9,7 @@
 #include "kernels/copy.h"
 #include "kernels/random.h"
 #include "tensor/nearest.h"
+#include "zoo/run/audited_copy.h"
 #include "zoo/run/evaluate.h"
 #include "zoo/run/image_coder.h"
 #include "zoo/run/trainer.h"
@@ -24,63 +25,11 @@ AuditCheck judged(const std::string& name, bool holds, double value, double bar,
 // The larger one; NaN where one of them is.
 double larger(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 
-// All values of a module, in a fixed order.
-std::vector<Tensor> values_of(const Module& module) {
-  std::vector<Tensor> values;
-  for (const auto& [name, parameter] : module.parameters())
-    values.push_back(parameter.value());
-  for (const auto& [name, buffer] : module.buffers())
-    values.push_back(buffer.value());
-  return values;
-}
-
-// The model for images of another size, on the CPU: with its weights, unless some have another
-// shape there.
-struct Copy {
-  std::unique_ptr<Model> model;
-  bool of_run = true;
-
-  Copy(const AuditSubject& subject, const Shape& image, DType dtype)
-      : model(subject.description.make(
-            subject.configuration.settings,
-            {subject.data.name, image, subject.data.levels, subject.data.classes})) {
-    std::vector<std::pair<Tensor, Tensor>> copies;  // to, from
-    const std::vector<Network> here = model->networks(), there = subject.model.networks();
-    for (std::size_t n = 0; n < here.size(); ++n) {
-      Module& module = here[n].module;
-      module.to(dtype);
-      module.initialise(subject.configuration.seed(), here.size() > 1 ? here[n].name : "");
-      module.freeze();
-      module.train(false);
-      const std::vector<Tensor> to = values_of(module), from = values_of(there[n].module);
-      for (std::size_t i = 0; i < to.size(); ++i) {
-        copies.emplace_back(to[i], from[i]);
-        of_run = of_run && to[i].shape() == from[i].shape();
-      }
-    }
-    if (!of_run)
-      return;
-    for (const auto& [to, from] : copies)
-      kernels::copy_into(to, from.to(Device::cpu));
-  }
-  const char* weights() const {
-    return of_run ? "the run's weights" : "fresh weights, for the run's are of another size";
-  }
-  const Autoregressive& autoregressive() const {
-    return dynamic_cast<const Autoregressive&>(*model);
-  }
-  // That label for `count` images; undefined where the model takes none.
-  Tensor labels(std::int64_t label, std::int64_t count) const {
-    return model->classes() == 0 ? Tensor()
-                                 : kernels::full({count}, static_cast<double>(label), DType::i64);
-  }
-};
-
 // The slopes of outputs in all elements of one image. Its elements are any numbers, and so are the
 // weights of an output's values: so that no slope is 0 by chance.
 class Slopes {
  public:
-  Slopes(const Copy& model, const Shape& image, Random& random)
+  Slopes(const AuditedCopy& model, const Shape& image, Random& random)
       : x_(Variable::leaf(
             kernels::uniform(image.inserted(0, 1), random.draw("audit/image"), DType::f64))),
         outputs_(model.autoregressive().log_probabilities(x_, model.labels(0, 1))),
@@ -96,45 +45,7 @@ class Slopes {
 
 // ------------------------------------------------------------------------------ sums over a space
 
-constexpr std::int64_t enumerable = 65536;  // images that are gone through, at most
 constexpr const char* no_levels = "the data are points, which nobody can go through";
-
-// Images of 3 x 3, or else of 2 x 2, in all ways. Where these too are too many: in all ways in
-// which one of them may end.
-struct Space {
-  Shape image;
-  std::int64_t free = 0;  // of its elements, the last ones
-  std::int64_t count = 1;
-
-  explicit Space(const AuditSubject& subject) : levels_(subject.data.levels) {
-    for (const std::int64_t side : {3, 2}) {
-      image = {side, side, subject.images.size(-1)};
-      for (count = 1, free = 0; free < image.numel() && count * levels_ <= enumerable; ++free)
-        count *= levels_;
-      if (whole())
-        return;
-    }
-  }
-  bool whole() const { return free == image.numel(); }
-  Tensor images(DType dtype) const {
-    const std::int64_t fixed = image.numel() - free;
-    std::vector<double> values;
-    for (std::int64_t n = 0; n < count; ++n) {
-      for (std::int64_t e = 0; e < fixed; ++e)
-        values.push_back(static_cast<double>(e * e % levels_) / (levels_ - 1));
-      for (std::int64_t e = 0, digits = n; e < free; ++e, digits /= levels_)
-        values.push_back(static_cast<double>(digits % levels_) / (levels_ - 1));
-    }
-    return kernels::cast(Tensor::of(image.inserted(0, count), values), dtype);
-  }
-  std::string to_string() const {
-    return whole() ? fmt::format("all {} images of {} x {}", count, image[0], image[1])
-                   : fmt::format("all {} ends of an image of {} x {}", count, image[0], image[1]);
-  }
-
- private:
-  int levels_;
-};
 
 // log p of each image's last `free` elements, given those before and its label.
 std::vector<double> conditional(const Autoregressive& model, const Tensor& images,
@@ -162,9 +73,9 @@ std::vector<double> conditional(const Autoregressive& model, const Tensor& image
 }
 
 // The same without a label, each being as likely as another.
-std::vector<double> conditional(const Copy& copy, const Tensor& images, std::int64_t free,
+std::vector<double> conditional(const AuditedCopy& copy, const Tensor& images, std::int64_t free,
                                 int levels) {
-  const std::int64_t classes = std::max<std::int64_t>(1, copy.model->classes());
+  const std::int64_t classes = std::max<std::int64_t>(1, copy.model().classes());
   std::vector<double> p(static_cast<std::size_t>(images.size(0)));
   for (std::int64_t label = 0; label < classes; ++label) {
     const std::vector<double> log_p = conditional(copy.autoregressive(), images,
@@ -192,21 +103,21 @@ std::string why_no_exact_sum(const AuditSubject& subject) {
 }
 
 void exact_sum(const AuditSubject& subject, const AuditNames& names, AuditChecks& checks) {
-  const Space space(subject);
-  const Copy copy(subject, space.image, DType::f64);
-  const Tensor images = space.images(DType::f64);
+  const SmallImages space(subject.images.size(-1), subject.data.levels);
+  const AuditedCopy copy(subject, space.image(), DType::f64);
+  const Tensor images = space.all(DType::f64);
   const std::vector<double> claimed =
-      likelihood_of(*copy.model, images, 1, subject.configuration.seed()).log_likelihood;
+      likelihood_of(copy.model(), images, 1, subject.configuration.seed()).log_likelihood;
   std::vector<double> last = claimed;  // log p of the elements that vary, given those before
   double difference = 0;
   if (subject.autoregressive) {
     const int levels = subject.data.levels;
-    const std::vector<double> product = conditional(copy, images, space.image.numel(), levels);
+    const std::vector<double> product = conditional(copy, images, space.image().numel(), levels);
     for (std::size_t n = 0; n < product.size(); ++n)
       difference = larger(difference,
                           std::abs(product[n] - claimed[n]) / std::max(1.0, std::abs(product[n])));
     if (!space.whole())
-      last = conditional(copy, images, space.free, levels);
+      last = conditional(copy, images, space.free(), levels);
   }
   double sum = 0;
   for (const double log_p : last)
@@ -223,14 +134,14 @@ void exact_sum(const AuditSubject& subject, const AuditNames& names, AuditChecks
 void sum_of_bound(const AuditSubject& subject, const AuditNames& names, AuditChecks& checks) {
   constexpr std::int64_t draws = 4;
   constexpr int repeats = 64;
-  const Space space(subject);
-  const Copy copy(subject, space.image, DType::f32);
-  const Tensor images = space.images(DType::f32);
+  const SmallImages space(subject.images.size(-1), subject.data.levels);
+  const AuditedCopy copy(subject, space.image(), DType::f32);
+  const Tensor images = space.all(DType::f32);
   double mean = 0, squares = 0;
   for (int repeat = 0; repeat < repeats; ++repeat) {
     double sum = 0;
     for (const double bound :
-         likelihood_of(*copy.model, images, draws,
+         likelihood_of(copy.model(), images, draws,
                        subject.configuration.seed() + static_cast<std::uint64_t>(repeat))
              .log_likelihood)
       sum += std::exp(bound);
@@ -249,7 +160,7 @@ std::string why_no_sum_of_bound(const AuditSubject& subject) {
     return "the likelihood is exact";
   if (subject.data.levels == 0)
     return no_levels;
-  if (!Space(subject).whole())
+  if (!SmallImages(subject.images.size(-1), subject.data.levels).whole())
     return fmt::format("there are too many images of {} levels", subject.data.levels);
   return "";
 }
@@ -266,7 +177,7 @@ void dependences(const AuditSubject& subject, const AuditNames& names, AuditChec
   const Shape image{reach + 1, 2 * reach + 1, channels};
   const std::int64_t elements = image.numel();
   const std::int64_t middle = (reach * image[1] + reach) * channels;  // its first element
-  const Copy copy(subject, image, DType::f64);
+  const AuditedCopy copy(subject, image, DType::f64);
   Random random = random_for(Occasion::evaluation, subject.configuration.seed(), Device::cpu);
   const Slopes slopes(copy, image, random);
   std::int64_t leaks = 0;
