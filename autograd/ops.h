@@ -68,6 +68,9 @@ Variable sum_to(const Variable& x, const Shape& shape, const kernels::Into& into
 Variable softmax(const Variable& x, int axis);
 Variable log_softmax(const Variable& x, int axis);
 Variable log_sum_exp(const Variable& x, int axis, Keep keep = Keep::no);
+// log softmax at a class a row: logits [..., classes], index i64 [...] → [...], without an array of
+// the logits' size. An index outside [0, classes) gives NaN.
+Variable categorical_log_prob(const Variable& logits, const Tensor& index);
 Variable argmax(const Variable& x, int axis);  // i64; has no gradient, and says so in backward
 
 // Products.

@@ -44,6 +44,21 @@ Tensor of_rows(const char* operation, SoftmaxKind kind, const Tensor& x, int axi
   return contiguous(moved(filled(operation, kind, rows, rows.shape()), last, at));
 }
 
+// Logits whose last axis is classes.
+Tensor checked_rows(const char* operation, const Tensor& logits) {
+  checked_axis(operation, logits, -1);
+  require(logits.size(-1) > 0, "{}: {} has no classes. Give logits [..., classes].", operation,
+          logits.shape());
+  return contiguous(logits);
+}
+
+void check_index(const char* operation, const Tensor& logits, const Tensor& index) {
+  require(index.dtype() == DType::i64 && index.device() == logits.device() &&
+              index.shape() == logits.shape().without(logits.rank() - 1),
+          "{}: the index is {} {} on {} for logits {} on {}. Give i64, one for each row.",
+          operation, index.shape(), index.dtype(), index.device(), logits.shape(), logits.device());
+}
+
 }  // namespace
 
 Family<SoftmaxBackend>& softmax_family() {
@@ -57,6 +72,57 @@ Tensor softmax(const Tensor& x, int axis) {
 
 Tensor log_softmax(const Tensor& x, int axis) {
   return of_rows("log_softmax", SoftmaxKind::log_softmax, x, axis);
+}
+
+CategoricalLogProb categorical_log_prob(const Tensor& logits, const Tensor& index) {
+  const Tensor x = checked_rows("categorical_log_prob", logits), at = contiguous(index);
+  check_index("categorical_log_prob", x, at);
+  const CategoricalLogProb out{
+      Tensor::empty(at.shape(), x.dtype(), x.device()),
+      Tensor::empty(at.shape(), x.dtype() == DType::bf16 ? DType::f32 : x.dtype(), x.device())};
+  launched({"categorical_log_prob", 0,
+            static_cast<double>(x.bytes() + at.bytes() + out.log_prob.bytes() +
+                                out.log_sum_exp.bytes())});
+  if (!x.is_meta() && at.numel() > 0)
+    softmax_family()
+        .serving(x.device())
+        .fill({SoftmaxKind::log_prob, x.dtype(), at.numel(), x.size(-1), x.raw(),
+               out.log_prob.raw(), at.data<std::int64_t>(), out.log_sum_exp.raw()});
+  return out;
+}
+
+Tensor categorical_log_prob_gradient(const Tensor& g, const Tensor& logits, const Tensor& index,
+                                     const Tensor& log_sum_exp) {
+  const Tensor x = contiguous(logits), at = contiguous(index), of_rows = contiguous(g);
+  const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
+  launched(
+      {"categorical_log_prob_gradient", 0,
+       static_cast<double>(2 * out.bytes() + at.bytes() + of_rows.bytes() + log_sum_exp.bytes())});
+  if (!x.is_meta() && x.numel() > 0)
+    softmax_family()
+        .serving(x.device())
+        .log_prob_gradient({x.dtype(), at.numel(), x.size(-1), of_rows.raw(), x.raw(),
+                            at.data<std::int64_t>(), log_sum_exp.raw(), out.raw()});
+  return out;
+}
+
+Tensor categorical(const Tensor& logits, const Draw& draw) {
+  const Tensor x = checked_rows("categorical", logits);
+  require(draw.state.defined() && draw.state.device() == x.device(),
+          "categorical: the logits are on {}, the step state is {}. Use Random::draw().",
+          x.device(),
+          draw.state.defined() ? fmt::format("on {}", draw.state.device()) : "undefined");
+  require(x.numel() <= std::int64_t{1} << 34,
+          "categorical: {} needs more random words than one draw has, 2^34. Make several draws.",
+          x.shape());
+  const Tensor out = Tensor::empty(x.shape().without(x.rank() - 1), DType::i64, x.device());
+  launched({"categorical", 0, static_cast<double>(x.bytes() + out.bytes())});
+  if (!x.is_meta() && out.numel() > 0)
+    softmax_family()
+        .serving(x.device())
+        .sample({x.dtype(), out.numel(), x.size(-1), x.raw(), draw.state.raw(), draw.purpose,
+                 draw.index, out.data<std::int64_t>()});
+  return out;
 }
 
 Tensor log_sum_exp(const Tensor& x, int axis, Keep keep) {

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "kernels/random.h"
+#include "kernels/softmax.h"
 
 namespace likely {
 
@@ -53,22 +54,20 @@ Variable Normal::sample(const Variable& noise) const {
 }
 
 Variable Categorical::log_prob(const Tensor& index) const {
-  return pick(log_softmax(logits_, 1), index);
+  return categorical_log_prob(logits_, index);
 }
 
 Variable Categorical::entropy() const {
-  return -sum(softmax(logits_, 1) * log_softmax(logits_, 1), {1});
+  return -sum(softmax(logits_, -1) * log_softmax(logits_, -1), {-1});
 }
 
 Variable Categorical::kl(const Categorical& other) const {
-  return sum(softmax(logits_, 1) * (log_softmax(logits_, 1) - log_softmax(other.logits_, 1)), {1});
+  return sum(softmax(logits_, -1) * (log_softmax(logits_, -1) - log_softmax(other.logits_, -1)),
+             {-1});
 }
 
-// Gumbel-max: argmax (l_i + G_i) has the distribution softmax(l) where G = -log(-log U).
 Tensor Categorical::sample(const Draw& draw) const {
-  const NotRecording constant;
-  const Variable uniform(kernels::uniform(logits_.shape(), draw, logits_.dtype()));
-  return kernels::argmax((logits_ - log(-log(uniform))).value(), 1);
+  return kernels::categorical(logits_.value(), draw);
 }
 
 }  // namespace likely

@@ -40,11 +40,11 @@ class Normal {
 
 class Categorical {
  public:
-  explicit Categorical(Variable logits) : logits_(std::move(logits)) {}  // [n, classes]
-  Variable log_prob(const Tensor& index) const;                          // i64 [n] → [n]
-  Variable entropy() const;                                              // [n]
-  Variable kl(const Categorical& other) const;                           // [n]
-  Tensor sample(const Draw& draw) const;  // i64 [n]: the largest of logits plus Gumbel noise
+  explicit Categorical(Variable logits) : logits_(std::move(logits)) {}  // [..., classes]
+  Variable log_prob(const Tensor& index) const;                          // i64 [...] → [...]
+  Variable entropy() const;                                              // [...]
+  Variable kl(const Categorical& other) const;                           // [...]
+  Tensor sample(const Draw& draw) const;  // i64 [...]: the largest of logits plus Gumbel noise
 
  private:
   Variable logits_;

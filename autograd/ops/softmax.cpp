@@ -35,6 +35,17 @@ const Op log_sum_exp_op{"log_sum_exp",
                              }}
                             .without(Variant::zero_size, "the reduced axis would be empty")};
 
+const Op categorical_log_prob_op{"categorical_log_prob",
+                                 Case{"a class a row",
+                                      [](Samples& s) {
+                                        const Variable logits = s.normal({3, 5});
+                                        return categorical_log_prob(logits, s.integers({3}, 5));
+                                      }},
+                                 Case{"more axes", [](Samples& s) {
+                                        const Variable logits = s.normal({2, 3, 4});
+                                        return categorical_log_prob(logits, s.integers({2, 3}, 4));
+                                      }}};
+
 }  // namespace
 
 Variable softmax(const Variable& x, int axis) {
@@ -61,6 +72,20 @@ Variable log_sum_exp(const Variable& x, int axis, Keep keep) {
         const bool kept = keep == Keep::yes;
         return {(kept ? g : unsqueeze(g, at)) * exp(x.get() - (kept ? y : unsqueeze(y, at)))};
       });
+}
+
+Variable categorical_log_prob(const Variable& logits, const Tensor& index) {
+  auto found = kernels::categorical_log_prob(logits.value(), index);
+  const auto fast = [x = logits.saved(), index, log_sum_exp = found.log_sum_exp](
+                        const Tensors& g, const Tensors&, const Wants&) -> Tensors {
+    return {kernels::categorical_log_prob_gradient(g[0], x.get().value(), index, log_sum_exp)};
+  };
+  const auto definition = [index](const Variables& in) -> Variables {
+    const Variable rows = reshape(log_softmax(in[0], -1), {index.numel(), in[0].size(-1)});
+    return {reshape(pick(rows, index.reshape({index.numel()})), index.shape())};
+  };
+  return categorical_log_prob_op.fused({std::move(found.log_prob)}, {logits}, fast, definition,
+                                       false)[0];
 }
 
 }  // namespace likely

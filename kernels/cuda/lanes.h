@@ -49,6 +49,27 @@ struct Max {  // NaN wins
 LIKELY_DEVICE float across(float x, int bit) { return __shfl_xor_sync(all_lanes, x, bit); }
 LIKELY_DEVICE double across(double x, int bit) { return __shfl_xor_sync(all_lanes, x, bit); }
 
+// A value and where it is.
+template <class A>
+struct Place {
+  A value;
+  std::int64_t at;
+};
+template <class A>
+LIKELY_DEVICE Place<A> across(const Place<A>& x, int bit) {
+  return {across(x.value, bit), __shfl_xor_sync(all_lanes, x.at, bit)};
+}
+template <class A>
+struct Largest {  // the first of them; NaN is larger than all
+  using Value = Place<A>;
+  LIKELY_DEVICE static Value start() { return {A(-__builtin_inf()), INT64_MAX}; }
+  LIKELY_DEVICE static Value join(const Value& a, const Value& b) {
+    const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
+    const bool same = a.value == b.value || (a_nan && b_nan);
+    return (same ? b.at < a.at : b_nan || a.value < b.value) ? b : a;
+  }
+};
+
 // All of one thread's values.
 template <class Op, int size>
 LIKELY_DEVICE typename Op::Value fold(typename Op::Value (&value)[size]) {

@@ -1,12 +1,16 @@
-// Softmax, its logarithm and log-sum-exp on CUDA: a row belongs to as many lanes of a warp as it
-// has packs, or to a block. Up to 8192 columns it stays in registers; beyond, it is read again.
+// Softmax, its logarithm, log-sum-exp and the likelihood of a class on CUDA: a row belongs to as
+// many lanes of a warp as it has packs, or to a block. Up to 8192 columns it stays in registers;
+// beyond, it is read again.
+#include <algorithm>
 #include <bit>
 
 #include "kernels/convert.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/elements.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/math.h"
+#include "kernels/random_numbers.h"
 #include "kernels/softmax.h"
 
 namespace likely::kernels {
@@ -25,8 +29,10 @@ struct Rows {
   SoftmaxKind kind;
   std::int64_t count, columns;
   const T* x;
-  T* out;        // [count, columns], or [count] for log_sum_exp
-  bool aligned;  // packs of both begin at multiples of 16 bytes
+  T* out;                     // [count, columns], or [count] for log_sum_exp and log_prob
+  bool aligned;               // packs of both begin at multiples of 16 bytes
+  const std::int64_t* index;  // of log_prob
+  A* log_sum_exp;             // of log_prob
 
   // What stands beyond the row changes neither maximum nor sum.
   LIKELY_DEVICE void load(A (&value)[size], std::int64_t row, std::int64_t at) const {
@@ -48,6 +54,22 @@ struct Rows {
   LIKELY_DEVICE A shift(A max) const {
     const bool finite = abs(max) < A(__builtin_inf());
     return kind == SoftmaxKind::log_sum_exp && !finite ? A(0) : max;
+  }
+
+  LIKELY_DEVICE bool is_number() const {
+    return kind == SoftmaxKind::log_sum_exp || kind == SoftmaxKind::log_prob;
+  }
+  // A number a row, by one thread.
+  LIKELY_DEVICE void store_number(std::int64_t row, A shift, A log_total) const {
+    if (kind == SoftmaxKind::log_sum_exp) {
+      out[row] = T(shift + log_total);
+      return;
+    }
+    const std::int64_t at = index[row];
+    const bool within = at >= 0 && at < columns;
+    log_sum_exp[row] = shift + log_total;
+    out[row] = within ? T((static_cast<A>(x[row * columns + at]) - shift) - log_total)
+                      : T(A(__builtin_nan("")));
   }
 };
 
@@ -106,9 +128,9 @@ __global__ void __launch_bounds__(block_threads, 2) rows_in_registers(Rows<T> ro
       }
     }
   const A total = joined<Sum<A>>(sum, group, joins.sum);
-  if (rows.kind == SoftmaxKind::log_sum_exp) {
+  if (rows.is_number()) {
     if (lane == 0 && columns > 0)
-      rows.out[row] = T(shift + log(total));
+      rows.store_number(row, shift, log(total));
     return;
   }
   const A log_total = rows.kind == SoftmaxKind::log_softmax ? log(total) : A(0);
@@ -156,9 +178,9 @@ __global__ void __launch_bounds__(block_threads, 2) rows_read_again(Rows<T> rows
       sum[k] += part[k];
   }
   const A total = joined<Sum<A>>(sum, block_threads, joins.sum), log_total = log(total);
-  if (rows.kind == SoftmaxKind::log_sum_exp) {
+  if (rows.is_number()) {
     if (threadIdx.x == 0)
-      rows.out[row] = T(shift + log_total);
+      rows.store_number(row, shift, log_total);
     return;
   }
   for (std::int64_t at = first; at < rows.columns; at += step) {
@@ -171,6 +193,81 @@ __global__ void __launch_bounds__(block_threads, 2) rows_read_again(Rows<T> rows
   }
 }
 
+struct LogProbGradient {
+  std::int64_t count, columns;  // of rows
+  const void *g, *logits;
+  const std::int64_t* index;
+  const void* log_sum_exp;
+  void* out;
+};
+
+// `width` elements of one row by a thread.
+template <class T, int width>
+__global__ void __launch_bounds__(block_threads) log_prob_gradients(LogProbGradient a) {
+  using A = Computed<T>;
+  const std::int64_t at = thread_number() * width;
+  if (at >= a.count * a.columns)
+    return;
+  const auto row = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) /
+                                             static_cast<std::uint64_t>(a.columns));
+  const std::int64_t found = a.index[row] - (at - row * a.columns);
+  const A g = static_cast<A>(static_cast<const T*>(a.g)[row]),
+          shift = static_cast<const A*>(a.log_sum_exp)[row];
+  T pack[width];
+  read(pack, static_cast<const T*>(a.logits) + at, 1, width);
+  LIKELY_UNROLL
+  for (int k = 0; k < width; ++k) {
+    const A p = exp(static_cast<A>(pack[k]) - shift);
+    pack[k] = T((found == k ? A(1) - p : -p) * g);
+  }
+  write(static_cast<T*>(a.out) + at, pack, width);
+}
+
+struct Draws {
+  std::int64_t count, columns;  // of rows
+  const void* logits;
+  const StepState* state;
+  std::uint32_t purpose, draw_index;
+  std::int64_t* out;
+};
+
+// A group of lanes a row. Each takes whole Philox blocks of four words, of which the first and the
+// last may be of other rows too.
+template <class T>
+__global__ void __launch_bounds__(block_threads) draw_classes(Draws a, int group) {
+  using A = Computed<T>;
+  const int lane = static_cast<int>(threadIdx.x) % group;
+  const std::int64_t row = std::int64_t{blockIdx.x} * (blockDim.x / group) + threadIdx.x / group;
+  const std::int64_t begin = row * a.columns, end = row < a.count ? begin + a.columns : begin;
+  const PhiloxStream stream =
+      philox_stream(a.state->seed, a.state->update, a.purpose, a.draw_index);
+  Place<A> largest{A(-__builtin_inf()), 0};
+  for (std::int64_t block = begin / 4 + lane; block * 4 < end; block += group) {
+    const PhiloxBlock words =
+        philox({{static_cast<std::uint32_t>(block), stream.index, stream.update, stream.purpose}},
+               stream.key[0], stream.key[1]);
+    LIKELY_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      const std::int64_t at = block * 4 + k;
+      if (at < begin || at >= end)
+        continue;
+      const A noise = -log(-log(static_cast<A>(uniform_from(words.word[k]))));
+      const A value = static_cast<A>(static_cast<const T*>(a.logits)[at]) + noise;
+      if (value > largest.value)
+        largest = {value, at - begin};
+    }
+  }
+  for (int bit = 1; bit < group; bit *= 2)
+    largest = Largest<A>::join(largest, across(largest, bit));
+  if (lane == 0 && row < a.count)
+    a.out[row] = largest.at;
+}
+
+Tensors log_probs_of(const Tensor& x, const Tensor& index, const Tensor& g) {
+  const CategoricalLogProb p = categorical_log_prob(x, index);
+  return {p.log_prob, p.log_sum_exp, categorical_log_prob_gradient(g, x, index, p.log_sum_exp)};
+}
+
 Tensors all_of(const Tensor& x, int axis) {
   return {softmax(x, axis), log_softmax(x, axis), log_sum_exp(x, axis)};
 }
@@ -179,6 +276,13 @@ template <class T>
 Proof proof(const char* name, std::int64_t rows, std::int64_t columns) {
   return {name, bar_of(dtype_of<T>), [=](Inputs& in) {
             return all_of(in.normal({rows, columns}), 1);
+          }};
+}
+template <class T>
+Proof likelihood(const char* name, std::int64_t rows, std::int64_t columns) {
+  return {name, bar_of(dtype_of<T>), [=](Inputs& in) {
+            const Tensor x = in.normal({rows, columns}), g = in.normal({rows});
+            return log_probs_of(x, in.integers({rows}, columns), g);
           }};
 }
 template <class T>
@@ -211,7 +315,8 @@ const Variant rows_of_warps{"softmax",
                             proof<T>("few columns", 131, 3),
                             proof<T>("one column", 5, 1),
                             one_behind<T>(5, 40),
-                            specials<T>(30)};
+                            specials<T>(30),
+                            likelihood<T>("a class", 37, 101)};
 template <class T>
 const Variant rows_of_blocks{"softmax",
                              "long rows",
@@ -219,7 +324,8 @@ const Variant rows_of_blocks{"softmax",
                              proof<T>("exact", 2, 8192),
                              proof<T>("ragged", 3, 1027),
                              one_behind<T>(2, 2048),
-                             specials<T>(1500)};
+                             specials<T>(1500),
+                             likelihood<T>("a class", 3, 1027)};
 template <class T>
 const Variant rows_of_pieces{"softmax",
                              "rows read again",
@@ -227,7 +333,32 @@ const Variant rows_of_pieces{"softmax",
                              proof<T>("exact", 2, 16384),
                              proof<T>("ragged", 3, 20001),
                              one_behind<T>(2, 8200),
-                             specials<T>(9000)};
+                             specials<T>(9000),
+                             likelihood<T>("a class", 3, 8201)};
+
+template <class T>
+const Variant packed_gradients{"softmax", "gradient of a class, packed", dtype_of<T>,
+                               likelihood<T>("256 levels", 9, 256)};
+template <class T>
+const Variant elementwise_gradients{"softmax", "gradient of a class", dtype_of<T>,
+                                    likelihood<T>("an odd number of classes", 37, 101),
+                                    likelihood<T>("one class", 5, 1)};
+
+template <class T>
+Proof drawn(const char* name, std::int64_t rows, std::int64_t columns) {
+  return {name, 0, [=](Inputs& in) {
+            const Draw draw{make_step_state({0x123456789abcdef0, 77}, in.device()), 0xdeadbeef, 3};
+            return Tensors{categorical(in.normal({rows, columns}), draw)};
+          }};
+}
+template <class T>
+const Variant draws{"softmax",
+                    "draw",
+                    dtype_of<T>,
+                    drawn<T>("256 levels", 9, 256),
+                    drawn<T>("an odd number of classes", 131, 11),
+                    drawn<T>("many classes", 3, 5001),
+                    drawn<T>("one class", 37, 1)};
 
 template <class T>
 void fill_with(const SoftmaxProblem& problem) {
@@ -238,7 +369,9 @@ void fill_with(const SoftmaxProblem& problem) {
                      .x = static_cast<const T*>(problem.x),
                      .out = static_cast<T*>(problem.out),
                      .aligned = aligned16(problem.x) && aligned16(problem.out) &&
-                                (problem.rows == 1 || problem.columns % Rows<T>::size == 0)};
+                                (problem.rows == 1 || problem.columns % Rows<T>::size == 0),
+                     .index = problem.index,
+                     .log_sum_exp = static_cast<A*>(problem.log_sum_exp)};
   if (problem.columns > most_held)
     return launch(rows_of_pieces<T>, rows_read_again<T>,
                   {static_cast<unsigned>(problem.rows), block_threads, sizeof(Joins<A>)}, rows);
@@ -255,14 +388,39 @@ void fill_with(const SoftmaxProblem& problem) {
 }
 
 void fill(const SoftmaxProblem& problem) {
-  with_type(problem.dtype, [&]<class T>(Type<T>) {
-    if constexpr (is_floating(dtype_of<T>))
-      fill_with<T>(problem);
+  with_floating(problem.dtype, [&]<class T>(Type<T>) { fill_with<T>(problem); });
+}
+
+void log_prob_gradient(const LogProbGradientProblem& problem) {
+  with_floating(problem.dtype, [&]<class T>(Type<T>) {
+    constexpr int width = Pack<T>::size;
+    const LogProbGradient a{problem.rows,  problem.columns,     problem.g,  problem.logits,
+                            problem.index, problem.log_sum_exp, problem.out};
+    const std::int64_t count = problem.rows * problem.columns;
+    if (problem.columns % width == 0 && aligned16(problem.logits) && aligned16(problem.out))
+      launch(packed_gradients<T>, log_prob_gradients<T, width>, threads_for(count / width), a);
+    else
+      launch(elementwise_gradients<T>, log_prob_gradients<T, 1>, threads_for(count), a);
+  });
+}
+
+void sample(const CategoricalProblem& problem) {
+  with_floating(problem.dtype, [&]<class T>(Type<T>) {
+    const auto blocks = static_cast<std::uint64_t>(quotient_up(problem.columns + 3, 4));
+    const int group =
+        static_cast<int>(std::bit_ceil(std::min(blocks, static_cast<std::uint64_t>(warp_size))));
+    const int threads = threads_for(problem.rows, group);
+    launch(draws<T>, draw_classes<T>,
+           {static_cast<unsigned>(quotient_up(problem.rows, threads / group)), threads},
+           Draws{problem.rows, problem.columns, problem.logits,
+                 static_cast<const StepState*>(problem.state), problem.purpose, problem.draw_index,
+                 problem.out},
+           group);
   });
 }
 
 const Registered<SoftmaxBackend> registered(softmax_family(), Device::cuda, Source::own,
-                                            {"softmax", fill});
+                                            {"softmax", fill, log_prob_gradient, sample});
 
 }  // namespace
 }  // namespace likely::kernels
