@@ -53,6 +53,10 @@ Variable activation_slope(const Variable& g, const Variable& y, Activation activ
 // Fused likelihood terms, each one formula.
 Variable bernoulli_log_prob(const Variable& x, const Variable& logits);  // x l - softplus(l)
 Variable normal_log_prob(const Variable& x, const Variable& mean, const Variable& log_variance);
+// Of a number in [-1, 1] that takes `levels` evenly spaced values: the logistic's mass around it
+// (kernels/formulas.h).
+Variable discretised_logistic_log_prob(const Variable& x, const Variable& mean,
+                                       const Variable& log_scale, std::int64_t levels);
 // KL(N(mean, exp log_variance) ‖ N(other…)) an element
 Variable normal_kl(const Variable& mean, const Variable& log_variance, const Variable& other_mean,
                    const Variable& other_log_variance);

@@ -237,6 +237,28 @@ struct NormalLogProb {
     return -0.5f * (log_variance + difference * difference * exp(-log_variance) + log_two_pi);
   }
 };
+// Salimans et al. 2017, eq. 2: the mass that a logistic has between x - half and x + half, where x
+// takes values from -1 to 1, `2 half` apart; those of the first and last reach to infinity.
+struct DiscretisedLogisticLogProb {
+  static constexpr const char* name = "discretised_logistic_log_prob";
+  double half;
+  template <class T>
+  LIKELY_HD T operator()(const T& x, const T& mean, const T& log_scale) const {
+    const Scalar<T> h(half);
+    const T inverse = exp(-log_scale), centred = x - mean, y = h * inverse, square = y * y;
+    // σ(a) - σ(b) = σ(a) σ(-b) (1 - e^(b-a)) does not cancel, nor does a - b = 2 y: the last factor
+    // is 2 e^-y sinh y, by sinh's series where y is small.
+    const T tail = 1 + square * (1 + square * Scalar<T>(1. / 110)) * Scalar<T>(1. / 72);
+    const T series = 1 + square * (1 + square * tail * Scalar<T>(1. / 42)) * Scalar<T>(1. / 20);
+    const T sinh = y * (1 + square * series * Scalar<T>(1. / 6));
+    const T between = log(where(y < 0.5f, 2 * exp(-y) * sinh, 1 - exp(-2 * y)));
+    const bool lowest = x < h - 1;
+    const bool highest = x > 1 - h;
+    return where(lowest | highest, T(0), between) -
+           where(highest, T(0), softplus((-h - centred) * inverse)) -
+           where(lowest, T(0), softplus((centred - h) * inverse));
+  }
+};
 struct StandardNormalKl {  // KL(N(mean, e^log_variance) ‖ N(0, 1))
   static constexpr const char* name = "standard_normal_kl";
   template <class T>
@@ -270,7 +292,7 @@ using Formulas =
     List<Add, Subtract, Multiply, Divide, Negate, Scale, Shift, Square, Reciprocal, Sqrt, Abs,
          Clamp, Exp, Log, Erf, Softplus, Tanh, Sigmoid, Relu, LeakyRelu, Silu, Gelu, GatedTanh,
          TanhFromOutput, SigmoidFromOutput, ReluFromOutput, LeakyReluFromOutput, BernoulliLogProb,
-         NormalLogProb, StandardNormalKl, NormalKl, Reparameterise>;
+         NormalLogProb, DiscretisedLogisticLogProb, StandardNormalKl, NormalKl, Reparameterise>;
 
 // The place of F in a list, or -1.
 template <class F, class... All>

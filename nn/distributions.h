@@ -1,5 +1,5 @@
 // Distributions: likelihoods written as likelihoods. log_prob and entropy are per element
-// (Bernoulli, Normal) or per row (Categorical), in nats; samples come from a Draw and carry no
+// (Bernoulli, Normal) or per row (the others), in nats; samples come from a Draw and carry no
 // gradient unless said otherwise. Logits are finite; means and log variances broadcast.
 #pragma once
 #include "autograd/ops.h"
@@ -48,6 +48,34 @@ class Categorical {
 
  private:
   Variable logits_;
+};
+
+// Salimans, Karpathy, Chen & Kingma (2017), PixelCNN++: the channels of a pixel, of `levels` evenly
+// spaced values from 0 to 1 each, by a mixture of logistics, each of whose means (on the scale from
+// -1 to 1) leans on the channels before it.
+class DiscretisedLogisticMixture {
+ public:
+  static std::int64_t parameters(std::int64_t channels, std::int64_t components) {
+    return components * (1 + 2 * channels + channels * (channels - 1) / 2);
+  }
+  // [..., parameters]: so many components at a time, the logits; the mean of each channel; its log
+  // scale; and the atanh of what a channel leans on each before it, green on red first.
+  DiscretisedLogisticMixture(const Variable& parameters, std::int64_t channels,
+                             std::int64_t levels);
+
+  Variable log_prob(const Variable& x) const;  // [..., channels] → [...]
+  // Of each value of one channel, given those before it in x [..., channels]: [..., levels].
+  Variable log_probabilities(const Variable& x, std::int64_t channel) const;
+  Tensor sample(const Draw& component, const Draw& value) const;  // [..., channels]
+
+ private:
+  // Of each component, [..., components]; x by channels, on the scale from -1 to 1.
+  Variable mean(std::int64_t channel, const Variables& x) const;
+  Variable joint(std::int64_t channels, const Variables& x) const;  // log p with the component
+
+  std::int64_t levels_;
+  Variable logits_;
+  Variables means_, log_scales_, leanings_;
 };
 
 }  // namespace likely

@@ -142,6 +142,27 @@ const Op bernoulli_log_prob_op{
     Case{"both", [](Samples& s) {
            return bernoulli_log_prob(s.uniform({3, 4}, 0, 1), s.normal({3, 4}));
          }}};
+const Op discretised_logistic_log_prob_op{
+    "discretised_logistic_log_prob",
+    Case{"between the ends",
+         [](Samples& s) {
+           const Variable x = s.uniform({3, 4}, -0.9, 0.9);
+           const Variable mean = s.normal({3, 4});
+           return discretised_logistic_log_prob(x, mean, s.normal({3, 4}), 256);
+         }},
+    Case{"at the ends",
+         [](Samples& s) {
+           const Variable mean = s.normal({3, 4}), log_scale = s.normal({3, 4});
+           return discretised_logistic_log_prob(Variable(s.constant({3, 1})) * 0.0 + 1.0, mean,
+                                                log_scale, 4) +
+                  discretised_logistic_log_prob(Variable(s.constant({3, 1})) * 0.0 - 1.0, mean,
+                                                log_scale, 4);
+         }},
+    Case{"wide cells", [](Samples& s) {  // both sides of y = 1/2
+           const Variable mean = s.normal({3, 4});
+           return discretised_logistic_log_prob(Variable(s.constant({3, 4})) * 0.0, mean,
+                                                s.uniform({3, 4}, -2, 1), 3);
+         }}};
 const Op normal_log_prob_op{"normal_log_prob",
                             Case{"all three", [](Samples& s) {
                                    const Variable x = s.normal({3, 4}), m = s.normal({3, 4});
@@ -294,6 +315,13 @@ Variable clamp(const Variable& x, double low, double high) {
 
 Variable gated_tanh(const Variable& f, const Variable& g) {
   return apply(gated_tanh_op, GatedTanh{}, {f, g});
+}
+
+Variable discretised_logistic_log_prob(const Variable& x, const Variable& mean,
+                                       const Variable& log_scale, std::int64_t levels) {
+  return apply(discretised_logistic_log_prob_op,
+               DiscretisedLogisticLogProb{1 / static_cast<double>(levels - 1)},
+               {x, mean, log_scale});
 }
 
 Variable bernoulli_log_prob(const Variable& x, const Variable& logits) {

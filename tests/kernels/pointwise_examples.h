@@ -74,6 +74,15 @@ inline const std::vector<Example>& examples() {
               [](P x) {
                 return x[0] * std::log(sigmoid_of(x[1])) + (1 - x[0]) * std::log(sigmoid_of(-x[1]));
               }),
+      example(
+          DiscretisedLogisticLogProb{0.1},
+          [](P x) {
+            const auto below = [x](double edge) {
+              return sigmoid_of((edge - x[1]) / std::exp(x[2]));
+            };
+            return std::log(below(x[0] + 0.1) - below(x[0] - 0.1));
+          },
+          -0.85, 0.85),
       example(NormalLogProb{},
               [](P x) {
                 const double variance = std::exp(x[2]), z = x[0] - x[1];

@@ -154,6 +154,102 @@ TEST_CASE("categorical: log_prob, entropy and kl by enumeration") {
   CHECK(entropy[1] == doctest::Approx(std::log(4)));
 }
 
+namespace {
+
+// The mass of one cell of a logistic, of values 0 to levels - 1 that stand for -1 to 1.
+double cell(std::int64_t value, std::int64_t levels, double mean, double log_scale) {
+  const double half = 1.0 / static_cast<double>(levels - 1),
+               x = 2 * static_cast<double>(value) * half - 1;
+  const auto below = [&](double edge) { return sigmoid_of((edge - mean) / std::exp(log_scale)); };
+  const double low = value == 0 ? 0 : below(x - half),
+               high = value == levels - 1 ? 1 : below(x + half);
+  // The upper tail from above, where 1 - 1 would be left of it.
+  return x > mean && value > 0 && value < levels - 1
+             ? sigmoid_of((mean - x + half) / std::exp(log_scale)) -
+                   sigmoid_of((mean - x - half) / std::exp(log_scale))
+             : high - low;
+}
+
+}  // namespace
+
+TEST_CASE("discretised logistic mixture: log_prob is equations 2 and 3 of Salimans et al.") {
+  const std::int64_t levels = 256, channels = 3, k = 2;
+  const Tensor parameters = normals("mixture", {5, 10 * k}, DType::f64);
+  const std::vector<double> p = doubles(parameters);
+  const std::vector<std::int64_t> pixels{0, 17,  255, 128, 127, 129, 255, 0,
+                                         3, 254, 1,   200, 90,  100, 110};
+  std::vector<double> x;
+  for (const std::int64_t value : pixels)
+    x.push_back(static_cast<double>(value) / 255);
+  const DiscretisedLogisticMixture mixture(Variable(parameters), channels, levels);
+  const std::vector<double> found =
+      doubles(mixture.log_prob(tensor({5, channels}, x, DType::f64)).value());
+  for (std::size_t n = 0; n < 5; ++n) {
+    // Components lie next to each other: logits, means of R G B, log scales, then what G leans on
+    // R, B on R, B on G.
+    const auto of = [&](std::size_t part, std::size_t j) { return p[n * 20 + part * 2 + j]; };
+    const double r = 2 * x[3 * n] - 1, g = 2 * x[3 * n + 1] - 1;
+    double total = 0;
+    for (std::size_t j = 0; j < 2; ++j) {
+      const double weight = std::exp(of(0, j)) / (std::exp(of(0, 0)) + std::exp(of(0, 1)));
+      const double means[] = {of(1, j), of(2, j) + std::tanh(of(7, j)) * r,
+                              of(3, j) + std::tanh(of(8, j)) * r + std::tanh(of(9, j)) * g};
+      double product = weight;
+      for (std::size_t c = 0; c < 3; ++c)
+        product *= cell(pixels[3 * n + c], levels, means[c], of(4 + c, j));
+      total += product;
+    }
+    CHECK(found[n] == doctest::Approx(std::log(total)).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("discretised logistic mixture: the 256 values of a channel have probabilities of sum 1") {
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const double bar = dtype == DType::f64 ? 1e-12 : 1e-4;
+    // Scales from far below a cell to far above the range; means inside and outside.
+    Variable parameters(normals("sharp", {40, 10 * 3}, dtype));
+    parameters = parameters * 3.0;
+    const DiscretisedLogisticMixture mixture(parameters, 3, 256);
+    const Tensor x =
+        kernels::cast(kernels::bernoulli(kernels::full({40, 3}, 0.5), draw_of("x")), dtype);
+    for (std::int64_t c = 0; c < 3; ++c) {
+      const Variable log_probabilities = mixture.log_probabilities(x, c);
+      CHECK(log_probabilities.shape() == Shape{40, 256});
+      for (const double total : doubles(sum(exp(log_probabilities), {1}).value()))
+        CHECK(std::abs(total - 1) < bar);
+    }
+  }
+}
+
+TEST_CASE("discretised logistic mixture: far from every mean, log_prob is finite in f32") {
+  const Variable parameters(tensor({2, 3}, {0, -300, -9, 0, 300, -9}));
+  for (const double at : {0.0, 0.25, 1.0})
+    for (const double value : doubles(DiscretisedLogisticMixture(parameters, 1, 256)
+                                          .log_prob(Variable(kernels::full({2, 1}, at)))
+                                          .value()))
+      CHECK((std::isfinite(value) && value <= 0));
+}
+
+TEST_CASE("discretised logistic mixture: samples have its probabilities within four sigma") {
+  const std::int64_t n = 100000, levels = 4;
+  const Variable one(normals("few levels", {1, 10 * 2}));
+  const DiscretisedLogisticMixture mixture(expand(one, {n, 20}), 3, levels), row(one, 3, levels);
+  const std::vector<double> drawn = doubles(mixture.sample(draw_of("which"), draw_of("what")));
+  std::map<std::vector<double>, double> counts;
+  for (std::size_t i = 0; i < drawn.size(); i += 3)
+    counts[{drawn[i], drawn[i + 1], drawn[i + 2]}] += 1;
+  double total = 0;
+  for (std::int64_t pixel = 0; pixel < 64; ++pixel) {
+    std::vector<float> x;
+    for (const std::int64_t level : {pixel / 16, pixel / 4 % 4, pixel % 4})
+      x.push_back(static_cast<float>(level) / 3);
+    const double p = std::exp(row.log_prob(Tensor::of({1, 3}, x)).value().item<double>());
+    CHECK(std::abs(counts[{x[0], x[1], x[2]}] / n - p) < 4 * std::sqrt(p * (1 - p) / n) + 1e-5);
+    total += counts[{x[0], x[1], x[2]}];
+  }
+  CHECK(total == n);  // and nothing else
+}
+
 TEST_CASE("distributions: samples have the frequencies of the model within four sigma") {
   const std::int64_t n = 100000;
   const double p = 0.3;
@@ -226,6 +322,11 @@ TEST_CASE("distributions: gradients agree with central differences") {
         }) < 1e-7);
   CHECK(error({l}, [&](const Variables& v) {
           return sum(row_weight * Categorical(v[0]).log_prob(index));
+        }) < 1e-7);
+  const Tensor parameters = normals("parameters", {3, 20}, DType::f64);
+  const Variable pixels(tensor({3, 3}, {0, 0.2, 1, 0.4, 1, 0, 0.6, 0.8, 0.2}, DType::f64));
+  CHECK(error({parameters}, [&](const Variables& v) {
+          return sum(row_weight * DiscretisedLogisticMixture(v[0], 3, 6).log_prob(pixels));
         }) < 1e-7);
   CHECK(error({l}, [&](const Variables& v) {
           return sum(row_weight * Categorical(v[0]).entropy());
