@@ -9,6 +9,7 @@
 
 #include "zoo/data/baselines.h"
 #include "zoo/data/catalogue.h"
+#include "zoo/data/stored.h"
 
 using namespace likely;
 
@@ -99,4 +100,24 @@ TEST_CASE("baselines: on shapes every rung stays above the entropy") {
   for (const Baseline& rung : ladder)
     CHECK(rung.nats > data->entropy().value());
   CHECK(ladder[2].nats < ladder[1].nats);
+}
+
+TEST_CASE("baselines: of bytes there are counts of each value on its own, and a compressor") {
+  const auto split = [](const std::vector<std::uint8_t>& values) -> StoredSplit {
+    return {Tensor::of({static_cast<std::int64_t>(values.size()) / 3, 1, 1, 3}, values), {}, "few"};
+  };
+  const auto data = make_stored(
+      "few", {1, 1, 3},
+      {split({5, 0, 1, 5, 0, 2, 7, 0, 3, 9, 0, 4}), split({0, 0, 0}), split({5, 0, 1, 8, 0, 9})},
+      {});
+  const std::vector<Baseline> ladder = baseline_ladder(*data);
+  REQUIRE(ladder.size() == 3);
+  CHECK(ladder[0].name == "uniform");
+  CHECK(ladder[0].nats == doctest::Approx(3 * std::log(256)));
+  CHECK(ladder[1].name == "marginal");  // 4 images and 256 halves
+  CHECK(ladder[1].nats ==
+        doctest::Approx(3 * std::log(132) -
+                        (std::log(2.5 * 4.5 * 1.5) + std::log(0.5 * 4.5 * 0.5)) / 2));
+  CHECK(ladder[2].name == "zlib -9");
+  CHECK(ladder[2].nats > 0);
 }

@@ -74,21 +74,55 @@ double compressed_bytes(const std::vector<std::uint8_t>& packed) {
 
 }  // namespace
 
+namespace {
+
+std::int64_t shown(const DataSet& data) {
+  return std::min<std::int64_t>(data.size(Split::train), 50000);
+}
+Draw draw_of_training() { return {make_step_state({}), purpose_hash("baselines/train")}; }
+
+// Of bytes that take any number of levels.
+std::vector<Baseline> ladder_of_bytes(const DataSet& data) {
+  const std::int64_t elements = data.image().numel(), levels = data.levels(),
+                     tested = data.size(Split::test);
+  std::vector<std::uint32_t> counts(static_cast<std::size_t>(elements * levels));
+  const auto for_each = [&](Split split, std::int64_t count, const auto& f) {
+    for_each_block(data, split, count, draw_of_training(), [&](const Tensor& images) {
+      const std::uint8_t* value = images.data<std::uint8_t>();
+      for (std::int64_t i = 0; i < images.size(0); ++i)
+        for (std::int64_t e = 0; e < elements; ++e, ++value)
+          f(counts[static_cast<std::size_t>(e * levels + *value)], *value);
+    });
+  };
+  for_each(Split::train, shown(data), [](std::uint32_t& count, std::uint8_t) { ++count; });
+  const double all = static_cast<double>(shown(data)) + 0.5 * static_cast<double>(levels);
+  double nats = 0;
+  std::vector<std::uint8_t> bytes;
+  for_each(Split::test, tested, [&](std::uint32_t count, std::uint8_t value) {
+    nats += std::log(all / (count + 0.5));
+    bytes.push_back(value);
+  });
+  const auto n = static_cast<double>(tested);
+  return {{"uniform", static_cast<double>(elements) * std::log(static_cast<double>(levels))},
+          {"marginal", nats / n},
+          {"zlib -9", compressed_bytes(bytes) * 8 * std::numbers::ln2 / n}};
+}
+
+}  // namespace
+
 std::vector<Baseline> baseline_ladder(const DataSet& data) {
   if (data.levels() == 0)
     return {};
   const Shape& image = data.image();
-  require(data.levels() == 2 && image[-1] == 1 && image[1] <= 58,
-          "baselines: images of shape {} and {} levels have no ladder: one channel of 2 levels, at "
-          "most 58 wide.",
-          image, data.levels());
+  if (data.levels() > 2 || image[-1] > 1)
+    return ladder_of_bytes(data);
+  require(image[1] <= 58, "baselines: rows of {} pixels have no ladder: at most 58 fit.", image[1]);
   const auto pixels = static_cast<double>(image.numel());
-  const std::int64_t shown = std::min<std::int64_t>(data.size(Split::train), 50000);
   const std::int64_t tested = data.size(Split::test);
   Predictors predictors;
   predictors.marginal.resize(image.numel());
-  const Draw draw{make_step_state({}), purpose_hash("baselines/train")};
-  for_each_block(data, Split::train, shown, draw, [&](const Tensor& images) {
+  const Draw draw = draw_of_training();
+  for_each_block(data, Split::train, shown(data), draw, [&](const Tensor& images) {
     for_each_pixel(predictors, images, [](Counts& marginal, Counts& context, int value) {
       ++marginal.of[value];
       ++context.of[value];

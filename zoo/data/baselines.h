@@ -12,13 +12,13 @@ struct Baseline {
   double nats;  // negative log-likelihood an image of the test split
 };
 
-// From worst to best of their kind, for binary images of one channel:
-//   uniform        pixels · ln 2
-//   marginal       each pixel on its own, counts + ½
-//   18 pixels      each pixel given the 18 nearest before it in raster order (black outside),
-//   counts
-//                  + ½ (Krichevsky & Trofimov 1981)
-//   zlib -9        the test images packed as bits, compressed together
+// From worst to best of their kind:
+//   uniform        values · ln levels
+//   marginal       each value of the image on its own, counts + ½
+//   18 pixels      of black and white images: each pixel given the 18 nearest before it in raster
+//                  order (black outside), counts + ½ (Krichevsky & Trofimov 1981)
+//   zlib -9        the test images, packed as bits where they are black and white, compressed
+//                  together
 // Learnt from the training split shown once (the first 50,000 images of an endless one, each
 // training image binarised once). Points have no ladder.
 std::vector<Baseline> baseline_ladder(const DataSet& data);
