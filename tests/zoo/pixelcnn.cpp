@@ -1,135 +1,125 @@
 // The gated PixelCNN: beside PyTorch's masked kernels, by enumeration, and by its gradients.
 #include "zoo/models/pixelcnn.h"
 
-#include <doctest/doctest.h>
-
-#include <cmath>
 #include <numeric>
 
-#include "kernels/copy.h"
-#include "nn/distributions.h"
-#include "nn/parameters.h"
-#include "tensor/safetensors.h"
-#include "tests/zoo/golden.h"
+#include "tests/zoo/pixels.h"
 
 using namespace likely;
 
 namespace {
 
-// Initialised, in f64.
-struct Initialised {
-  PixelCnn model;
-  Parameters parameters;
-
-  Initialised(const Shape& image, const PixelCnn::Options& options)
-      : model(image, options), parameters(initialised(model)) {}
-
- private:
-  static Module& initialised(PixelCnn& model) {
-    Module& module = model.networks()[0].module;
-    module.to(DType::f64);
-    module.initialise(3);
-    return module;
-  }
-};
-
 const Shape small{6, 5, 1};
 
-// Every black and white image of so many pixels, [2^pixels, height, width, 1].
-Tensor all_images(const Shape& image) {
-  const std::int64_t pixels = image.numel(), count = std::int64_t{1} << pixels;
-  std::vector<double> values;
-  for (std::int64_t bits = 0; bits < count; ++bits)
-    for (std::int64_t i = 0; i < pixels; ++i)
-      values.push_back(static_cast<double>(bits >> i & 1));
-  return Tensor::of(image.inserted(0, count), values);
+// Each kind of head, for images that it can be enumerated on.
+struct Kind {
+  const char* head;
+  Shape image;
+  std::int64_t levels;
+};
+const std::vector<Kind> kinds{{"binary", {3, 4, 1}, 2},
+                              {"softmax", {2, 2, 2}, 3},
+                              {"mixture", {2, 2, 2}, 3},
+                              {"mixture", {2, 2, 1}, 7}};
+
+std::unique_ptr<PixelModel> model_of(const Kind& kind) {
+  return make_pixelcnn(kind.image, kind.levels, {.width = 5, .layers = 2, .head = {kind.head, 3}});
 }
 
 }  // namespace
 
-TEST_CASE("pixelcnn: logits, loss and gradients agree with PyTorch's masked kernels") {
-  const SafeTensors file = load_safetensors(LIKELY_SOURCE "/tests/interop/pixelcnn.safetensors");
-  PixelCnn model(small, {.width = 4, .layers = 2});
-  Parameters parameters(model.networks()[0].module);
-  for (const Parameters::Entry& entry : parameters.entries())
-    kernels::copy_into(entry.parameter.value(), file.at(entry.name));
-  CHECK(relative_distance(model.logits(file.at("x")).value(), file.at("result/logits")) < 1e-5);
-  parameters.begin_update();
-  Random random(make_step_state({}));
-  const Variable loss = model.loss(0, {file.at("x")}, random);
-  CHECK(relative_distance(loss.value(), file.at("result/loss")) < 1e-5);
-  backward(loss);
-  for (const Parameters::Entry& entry : parameters.entries()) {
-    INFO(entry.name);
-    CHECK(relative_distance(Parameters::slice(parameters.gradients(), entry),
-                            file.at("gradient/" + entry.name)) < 1e-5);
-  }
+TEST_CASE("pixelcnn: probabilities, loss and gradients agree with PyTorch's masked kernels") {
+  check_golden(*make_pixelcnn(small, 2, {.width = 4, .layers = 2}), "pixelcnn.safetensors");
+}
+
+TEST_CASE("pixelcnn: in colour, they agree with PyTorch's too") {
+  check_golden(*make_pixelcnn({6, 5, 3}, 5, {.width = 4, .layers = 2, .head = {"softmax"}}),
+               "pixelcnn-colour.safetensors");
 }
 
 TEST_CASE("pixelcnn: the published network has 633,473 parameters") {
-  PixelCnn model({28, 28, 1}, {});
-  CHECK(model.networks()[0].module.parameter_count() == 633473);
+  CHECK(module_of(*make_pixelcnn({28, 28, 1}, 2, {})).parameter_count() == 633473);
 }
 
-TEST_CASE("pixelcnn: the probabilities of all images of 3 x 4 add up to 1") {
-  Initialised of({3, 4, 1}, {.width = 5, .layers = 2});
-  Random random(make_step_state({}));
-  const Likelihood found = of.model.likelihood(all_images({3, 4, 1}), 1, random, {});
-  CHECK(found.kind == LikelihoodKind::exact);
-  double total = 0;
-  for (const double log_prob : found.log_likelihood)
-    total += std::exp(log_prob);
-  CHECK(std::abs(total - 1) < 1e-12);
+TEST_CASE("pixelcnn: with every head the probabilities of all images add up to 1") {
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.head);
+    CHECK(std::abs(total_probability(*in_f64(model_of(kind)), kind.image, kind.levels) - 1) <
+          1e-12);
+  }
 }
 
-// Two layers after the first see five pixels up and to every side that is before: no blind spot.
-TEST_CASE("pixelcnn: a logit depends on every pixel before its own, and on no other") {
-  Initialised of(small, {.width = 16, .layers = 2});
-  const std::int64_t pixels = small.numel();
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < pixels; ++i)
-    values.push_back(static_cast<double>(i * i % 7 < 3));
-  for (std::int64_t i = 0; i < pixels; ++i) {
-    const Variable x = Variable::leaf(Tensor::of(small.inserted(0, 1), values));
-    const Variable logit = slice(reshape(of.model.logits(x), {pixels}), 0, i, i + 1);
-    const std::vector<double> slopes =
-        kernels::to_doubles(gradients(sum(logit), {x}, {}, Recorded::no)[0].value());
-    for (std::int64_t j = 0; j < pixels; ++j) {
-      INFO(i << " of " << j);
-      CHECK((slopes[static_cast<std::size_t>(j)] != 0) == (j < i));
+TEST_CASE("pixelcnn: the likelihood of an image is the product of its elements' probabilities") {
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.head);
+    const auto model = in_f64(model_of(kind));
+    const Tensor x = scattered(5, kind.image, kind.levels, DType::f64);
+    const std::vector<double> each = kernels::to_doubles(model->log_probabilities(x, {}).value()),
+                              values = kernels::to_doubles(x),
+                              found = kernels::to_doubles(model->log_prob(x).value());
+    const std::int64_t elements = kind.image.numel();
+    for (std::int64_t n = 0; n < 5; ++n) {
+      double product = 0;
+      for (std::int64_t i = n * elements; i < (n + 1) * elements; ++i)
+        product += each[static_cast<std::size_t>(
+            i * kind.levels + std::lround(values[static_cast<std::size_t>(i)] *
+                                          static_cast<double>(kind.levels - 1)))];
+      CHECK(found[static_cast<std::size_t>(n)] == doctest::Approx(product).epsilon(1e-12));
     }
   }
 }
 
-TEST_CASE("pixelcnn: pixel by pixel, the probabilities are those of a pass over whole images") {
-  PixelCnn model(small, {.width = 6, .layers = 2, .condition = {3, 0}});
-  model.networks()[0].module.initialise(3);
-  const Tensor labels = Tensor::of({3}, std::vector<std::int64_t>{2, 0, 1});
-  const std::int64_t count = 3, pixels = small.numel();
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < count * pixels; ++i)
-    values.push_back(static_cast<float>(i * i % 7 < 3));
-  const Tensor x = Tensor::of({count, pixels}, values);
-  const Tensor whole = model.log_probabilities(x.reshape(small.inserted(0, count)), labels).value();
-  CHECK(whole.shape() == Shape{count, pixels, 2});
-  const auto prefix = model.begin(count, labels);
-  for (std::int64_t i = 0; i < pixels; ++i) {
-    const std::vector<double> next = kernels::to_doubles(prefix->log_probabilities());
-    CHECK(next == kernels::to_doubles(whole.slice(1, i, i + 1)));
-    CHECK(std::exp(next[0]) + std::exp(next[1]) == doctest::Approx(1));
-    prefix->append(kernels::contiguous(x.slice(1, i, i + 1)).reshape({count}));
+// Two layers after the first see five pixels up and to every side that is before: no blind spot.
+TEST_CASE("pixelcnn: a pixel depends on every pixel before it, and on no other") {
+  const auto model = in_f64(make_pixelcnn(small, 2, {.width = 16, .layers = 2}));
+  CHECK(!model->has_blind_spot());
+  for (std::int64_t i = 0; i < small.numel(); ++i) {
+    INFO(i);
+    std::set<std::int64_t> before;
+    for (std::int64_t j = 0; j < i; ++j)
+      before.insert(j);
+    CHECK(seen_by(*model, small, 2, i) == before);
   }
+}
+
+TEST_CASE("pixelcnn: in colour, green depends on its pixel's red, blue on red and green too") {
+  const Shape image{3, 3, 3};
+  for (const char* head : {"softmax", "mixture"}) {
+    CAPTURE(head);
+    const auto model =
+        in_f64(make_pixelcnn(image, 4, {.width = 16, .layers = 2, .head = {head, 3}}));
+    for (std::int64_t i = 0; i < image.numel(); ++i) {
+      INFO(i);
+      std::set<std::int64_t> before;
+      for (std::int64_t j = 0; j < i; ++j)
+        before.insert(j);
+      CHECK(seen_by(*model, image, 4, i) == before);
+    }
+  }
+}
+
+TEST_CASE("pixelcnn: element by element, the probabilities are those of a pass over whole images") {
+  for (const Kind& kind :
+       {Kind{"binary", small, 2}, Kind{"softmax", {4, 3, 3}, 6}, Kind{"mixture", {4, 3, 3}, 6}}) {
+    CAPTURE(kind.head);
+    const auto model = model_of(kind);
+    module_of(*model).initialise(3);
+    check_prefix(*model, kind.image, kind.levels);
+  }
+  const auto model = make_pixelcnn(small, 2, {.width = 6, .layers = 2, .condition = {3, 0}});
+  module_of(*model).initialise(3);
+  check_prefix(*model, small, 2, Tensor::of({3}, std::vector<std::int64_t>{2, 0, 1}));
 }
 
 TEST_CASE(
     "pixelcnn: given a label the probabilities add up to 1, and differ from another label's") {
-  const Condition condition{3, 0.1};
-  Initialised of({3, 3, 1}, {.width = 5, .layers = 2, .condition = condition});
-  const Variable x = all_images({3, 3, 1});
+  const Shape image{3, 3, 1};
+  const auto model =
+      in_f64(make_pixelcnn(image, 2, {.width = 5, .layers = 2, .condition = {3, 0.1}}));
+  const Tensor x = all_images(image, 2);
   const auto probabilities = [&](std::int64_t label) {
     const Tensor labels = kernels::full({512}, static_cast<double>(label), DType::i64);
-    const Variable log_prob = sum(Bernoulli(of.model.logits(x, labels)).log_prob(x), {1, 2, 3});
-    return kernels::to_doubles(exp(log_prob).value());
+    return kernels::to_doubles(exp(model->log_prob(x, labels)).value());
   };
   std::vector<double> mixed(512);
   for (std::int64_t label = 0; label <= 3; ++label) {  // 3: none
@@ -141,7 +131,32 @@ TEST_CASE(
       mixed[i] += given[i] / 3;
   }
   Random random(make_step_state({}));
-  const Likelihood found = of.model.likelihood(x.value(), 1, random, {});
+  const Likelihood found = model->likelihood(x, 1, random, {});
   for (std::size_t i = 0; i < mixed.size(); ++i)
     CHECK(std::exp(found.log_likelihood[i]) == doctest::Approx(mixed[i]).epsilon(1e-12));
+}
+
+TEST_CASE(
+    "pixelcnn: a head that is not for the data's levels is refused, and so is guidance of a "
+    "mixture") {
+  const ModelDescription description = pixelcnn_description();
+  Settings settings(description.settings, Preset::quick);
+  CHECK_THROWS_WITH_AS(description.make(settings, {"mnist, grey", {28, 28, 1}, 256}),
+                       "--head binary: the pixels of mnist, grey have 256 levels. Use --head "
+                       "softmax or --head mixture, or another --data.",
+                       UsageError);
+  settings.set("head", std::string("mixture"));
+  CHECK_THROWS_WITH_AS(description.make(settings, {"bars", {4, 4, 1}, 2}),
+                       "--head mixture: the pixels of bars have 2 levels. Use --head binary.",
+                       UsageError);
+
+  const auto model = make_pixelcnn(
+      small, 4, {.width = 4, .layers = 1, .head = {"mixture", 2}, .condition = {3, 0.1}});
+  module_of(*model).initialise(3);
+  Random random(make_step_state({}));
+  CHECK_THROWS_WITH_AS(
+      model->sample_given(Tensor::of({1}, std::vector<std::int64_t>{0}), 2, random),
+      "sample: guidance is defined for logits, and a mixture has other parameters "
+      "too. Use --guidance 1, or train with --head softmax.",
+      UsageError);
 }
