@@ -6,6 +6,7 @@
 #include "tests/device.h"
 #include "tests/zoo/pixels.h"
 #include "zoo/models/pixelcnn.h"
+#include "zoo/models/plain-pixelcnn.h"
 #include "zoo/run/trainer.h"
 
 using namespace likely;
@@ -55,4 +56,9 @@ TEST_CASE("pixelcnn: the same under guidance") {
         return make_pixelcnn({6, 5, 1}, 2, {.width = 6, .layers = 2, .condition = {3, 0.1}});
       },
       2.5);
+}
+
+TEST_CASE(
+    "plain-pixelcnn: pixel by pixel, samples are those of whole passes, with the CPU's bits") {
+  check_samples([] { return make_plain_pixelcnn({6, 5, 1}, 2, {.width = 6, .blocks = 2}); }, 1);
 }
