@@ -8,6 +8,7 @@
 #include "kernels/normalise.h"
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
+#include "tensor/random.h"
 
 namespace likely {
 
@@ -159,6 +160,9 @@ Variable take(const Variable& x, const Tensor& index);  // rows index[i] of axis
 Variable scatter_add(const Variable& g, const Tensor& index, std::int64_t rows);  // its adjoint
 Variable pick(const Variable& x, const Tensor& index);  // x [n, classes] → [n]
 Variable place(const Variable& g, const Tensor& index, std::int64_t classes);  // its adjoint
+
+// x / keep with probability `keep`, else 0; the draw says where, so that no mask is kept.
+Variable dropout(const Variable& x, double keep, const Draw& draw);
 
 // The value without its history: the one visible way to stop a gradient.
 Variable stop_gradient(const Variable& x);

@@ -19,7 +19,8 @@ Tensor drawn(const char* operation, const Shape& shape, DType dtype, const Draw&
           "{}: {} needs more random words than one draw has, 2^34. Make several draws.", operation,
           shape);
   const Tensor out = Tensor::empty(shape, dtype, draw.state.device());
-  const std::size_t read = problem.kind == RandomKind::bernoulli ? out.bytes() : 0;
+  const bool reads = problem.kind == RandomKind::bernoulli || problem.kind == RandomKind::dropout;
+  const std::size_t read = reads ? out.bytes() : 0;
   launched({operation, 0, static_cast<double>(out.bytes() + read)});
   if (out.is_meta() || out.numel() == 0)
     return out;
@@ -37,6 +38,19 @@ RandomProblem of(RandomKind kind) {
   RandomProblem problem{};
   problem.kind = kind;
   return problem;
+}
+
+// A number for each element of a floating-point tensor, which it reads.
+Tensor drawn_by(const char* operation, const char* what, const Tensor& given, const Draw& draw,
+                RandomProblem problem) {
+  require(given.defined() && is_floating(given.dtype()), "{}: {} {}. Give f32, f64 or bf16.",
+          operation, what, given.defined() ? name_of(given.dtype()) : "undefined");
+  require(given.device() == draw.state.device(),
+          "{}: {} on {}, the step state on {}. Use to() first.", operation, what, given.device(),
+          draw.state.device());
+  const Tensor read = contiguous(given);
+  problem.given = read.is_meta() ? nullptr : read.raw();
+  return drawn(operation, read.shape(), read.dtype(), draw, problem, read.numel());
 }
 
 }  // namespace
@@ -63,16 +77,15 @@ Tensor normal(const Shape& shape, const Draw& draw, DType dtype) {
 }
 
 Tensor bernoulli(const Tensor& probability, const Draw& draw) {
-  require(probability.defined() && is_floating(probability.dtype()),
-          "bernoulli: the probabilities are {}. Give f32, f64 or bf16.",
-          probability.defined() ? name_of(probability.dtype()) : "undefined");
-  require(probability.device() == draw.state.device(),
-          "bernoulli: the probabilities are on {}, the step state on {}. Use to() first.",
-          probability.device(), draw.state.device());
-  const Tensor p = contiguous(probability);
-  RandomProblem problem = of(RandomKind::bernoulli);
-  problem.probability = p.is_meta() ? nullptr : p.raw();
-  return drawn("bernoulli", p.shape(), p.dtype(), draw, problem, p.numel());
+  return drawn_by("bernoulli", "the probabilities are", probability, draw,
+                  of(RandomKind::bernoulli));
+}
+
+Tensor dropout(const Tensor& x, double keep, const Draw& draw) {
+  require(keep > 0 && keep <= 1, "dropout: keeps with probability {}. Give one in (0, 1].", keep);
+  RandomProblem problem = of(RandomKind::dropout);
+  problem.keep = static_cast<float>(keep);
+  return drawn_by("dropout", "x is", x, draw, problem);
 }
 
 Tensor integers(const Shape& shape, std::int64_t below, const Draw& draw) {

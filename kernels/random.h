@@ -11,6 +11,8 @@ namespace likely::kernels {
 Tensor random_bits(const Shape& shape, const Draw& draw);                        // i32, all 32 bits
 Tensor uniform(const Shape& shape, const Draw& draw, DType dtype = DType::f32);  // (0, 1)
 Tensor bernoulli(const Tensor& probability, const Draw& draw);  // 1 where uniform < p, else 0
+// Srivastava et al. 2014: x / keep where uniform < keep, else 0. The draw is the mask.
+Tensor dropout(const Tensor& x, double keep, const Draw& draw);
 
 // N(0, 1) by Box & Muller 1958: elements 2j and 2j + 1 are r cos 2πv and r sin 2πv with
 // r = √(-2 ln u), u and v the uniforms of words 2j and 2j + 1. The largest |value| is 5.77.
@@ -39,17 +41,24 @@ LIKELY_HD bool happens(float u, T probability) {
     return u < probability;
 }
 
-enum class RandomKind { bits, uniform, normal, bernoulli, integers };
+enum class RandomKind { bits, uniform, normal, bernoulli, dropout, integers };
 struct RandomProblem {
   RandomKind kind;
-  DType dtype;  // of `out`, and of `probability`
+  DType dtype;  // of `out`, and of `given`
   std::int64_t count;
   const void* state;  // StepState, read when the kernel runs
   std::uint32_t purpose, index;
   void* out;
-  const void* probability = nullptr;
+  const void* given = nullptr;  // the probabilities of bernoulli, the x of dropout
+  float keep = 1;
   std::int64_t below = 0;
 };
+// What dropout makes of a value.
+template <class T>
+LIKELY_HD T kept(float u, T x, float keep) {
+  using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  return u < keep ? T(static_cast<Wide>(x) / static_cast<Wide>(keep)) : T(0.0f);
+}
 struct RandomBackend {
   const char* name;
   void (*fill)(const RandomProblem& problem);

@@ -65,12 +65,15 @@ void fill_through(const RandomProblem& problem,
 
 template <class T>
 void fill_floating(const RandomProblem& problem) {
-  if (problem.kind == RandomKind::bernoulli) {
-    const auto* p = static_cast<const T*>(problem.probability);
-    fill_through<T>(problem, table().uniform,
-                    [p](float u, std::int64_t i) { return happens(u, p[i]) ? 1.0f : 0.0f; });
-    return;
-  }
+  const auto* given = static_cast<const T*>(problem.given);
+  if (problem.kind == RandomKind::bernoulli)
+    return fill_through<T>(problem, table().uniform, [given](float u, std::int64_t i) {
+      return happens(u, given[i]) ? 1.0f : 0.0f;
+    });
+  if (problem.kind == RandomKind::dropout)
+    return fill_through<T>(
+        problem, table().uniform,
+        [given, keep = problem.keep](float u, std::int64_t i) { return kept(u, given[i], keep); });
   const bool normal = problem.kind == RandomKind::normal;
   if constexpr (std::is_same_v<T, float>)
     fill_directly(problem, normal ? table().normal : table().uniform);

@@ -11,7 +11,8 @@ struct RandomArguments {
   const StepState* state;
   std::uint32_t purpose, index;
   void* out;
-  const void* probability;
+  const void* given;
+  float keep;
   std::int64_t below;
 };
 
@@ -47,10 +48,15 @@ __global__ void __launch_bounds__(cuda::block_threads) make_numbers(RandomArgume
       number[j + 1] = T(pair.second);
     }
   } else if constexpr (kind == RandomKind::bernoulli) {
-    const T* p = static_cast<const T*>(a.probability) + begin;
+    const T* p = static_cast<const T*>(a.given) + begin;
     LIKELY_UNROLL
     for (int j = 0; j < made; ++j)
       number[j] = T(j < count && happens(uniform_from(words.word[j]), p[j]) ? 1.0f : 0.0f);
+  } else if constexpr (kind == RandomKind::dropout) {
+    const T* x = static_cast<const T*>(a.given) + begin;
+    LIKELY_UNROLL
+    for (int j = 0; j < made; ++j)
+      number[j] = kept(uniform_from(words.word[j]), j < count ? x[j] : T(0.0f), a.keep);
   } else {
     LIKELY_UNROLL
     for (int j = 0; j < made; ++j)
@@ -97,6 +103,15 @@ const Variant bernoullis{
       return bernoulli(in.uniform({1003}, 0, 1).slice(0, 1, 1003), draw);
     })};
 
+template <class T>
+const Variant dropouts{
+    "random", "dropout", dtype_of<T>,
+    draw_proof("a ragged end",
+               [](Inputs& in, Draw draw) { return dropout(in.normal({1003}), 0.9, draw); }),
+    draw_proof("one element behind", [](Inputs& in, Draw draw) {
+      return dropout(in.normal({1003}).slice(0, 1, 1003), 0.5, draw);
+    })};
+
 // ---- Launches
 
 template <RandomKind kind, class T>
@@ -105,7 +120,7 @@ void launch_numbers(const Variant& variant, const RandomProblem& problem) {
   cuda::launch(
       variant, make_numbers<kind, T>, cuda::threads_for(cuda::quotient_up(problem.count, made)),
       RandomArguments{problem.count, static_cast<const StepState*>(problem.state), problem.purpose,
-                      problem.index, problem.out, problem.probability, problem.below});
+                      problem.index, problem.out, problem.given, problem.keep, problem.below});
 }
 
 void fill(const RandomProblem& problem) {
@@ -119,8 +134,10 @@ void fill(const RandomProblem& problem) {
         launch_numbers<RandomKind::uniform, T>(uniforms<T>, problem);
       else if (problem.kind == RandomKind::normal)
         launch_numbers<RandomKind::normal, T>(normals<T>, problem);
-      else
+      else if (problem.kind == RandomKind::bernoulli)
         launch_numbers<RandomKind::bernoulli, T>(bernoullis<T>, problem);
+      else
+        launch_numbers<RandomKind::dropout, T>(dropouts<T>, problem);
     }
   });
 }

@@ -133,6 +133,8 @@ TEST_CASE("random: every device has the CPU's bits") {
     CHECK(same([&](const Draw& d) { return normal({n}, d, dtype); }));
     CHECK(
         same([&](const Draw& d) { return bernoulli(full({n}, 0.3, dtype, d.state.device()), d); }));
+    CHECK(same(
+        [&](const Draw& d) { return dropout(full({n}, 0.7, dtype, d.state.device()), 0.9, d); }));
   }
 }
 
@@ -225,6 +227,20 @@ TEST_CASE("bernoulli: 1 where the uniform is below p, in p's type") {
         std::vector<double>{0, 0, 1, 1});
 }
 
+TEST_CASE("dropout: keeps x / keep where the uniform is below keep, else 0") {
+  const Draw draw = some_draw();
+  const std::int64_t n = 100003;
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    const Tensor x = filled({n}, 1.5, dtype);
+    const auto y = to_doubles(dropout(x, 0.75, draw)), u = to_doubles(uniform({n}, draw));
+    bool same = true;
+    for (std::size_t i = 0; i < y.size(); ++i)
+      same = same && y[i] == (u[i] < 0.75 ? 2 : 0);
+    CHECK(same);
+    CHECK(to_doubles(dropout(x, 1, draw)) == to_doubles(x));
+  }
+}
+
 TEST_CASE("integers: every value equally often, none outside") {
   const Draw draw = some_draw();
   const std::int64_t n = 100000;
@@ -286,6 +302,10 @@ TEST_CASE("random: errors say what does not fit") {
         "integers: there is none in [0, 0). Give a positive bound.");
   CHECK(message([&] { bernoulli(filled({2}, 0, DType::i64), draw); }) ==
         "bernoulli: the probabilities are i64. Give f32, f64 or bf16.");
+  CHECK(message([&] { dropout(filled({2}, 0, DType::i64), 0.5, draw); }) ==
+        "dropout: x is i64. Give f32, f64 or bf16.");
+  CHECK(message([&] { dropout(filled({2}, 0), 0, draw); }) ==
+        "dropout: keeps with probability 0. Give one in (0, 1].");
   CHECK(message([&] { permutation(-1, draw); }) == "permutation: of -1 elements. Give 0 or more.");
   CHECK(message([&] {
           random_bits({1 << 20, 1 << 20}, Draw{make_step_state({}, Device::meta)});
