@@ -5,9 +5,9 @@
 namespace likely {
 namespace {
 
-const std::vector<std::string> points{"rings", "grid"},
-    images{"shapes", "shapes-rgb", "mnist", "fashion-mnist", "omniglot", "cifar-10",
-           "cifar-10-small", "emoji", "emoji-64", "pngs-32", "pngs-64"};
+const std::vector<std::string> points{"rings", "grid", "gaussian"},
+    images{"shapes",         "shapes-rgb", "mnist",    "fashion-mnist", "omniglot", "cifar-10",
+           "cifar-10-small", "emoji",      "emoji-64", "pngs-32",       "pngs-64"};
 
 std::vector<std::string> joined_lists(std::vector<std::string> a,
                                       const std::vector<std::string>& b) {

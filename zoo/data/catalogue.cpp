@@ -56,9 +56,9 @@ DataSetDescription points_description(const std::string& name, PointMixture (*mi
   const PointMixture made = mixture();
   return {name,
           "endless + 10000 + 10000 points in the plane",
-          fmt::format("{} Gaussians of sd {:.5f}; entropy {:.5f} nats", made.centres().size(),
+          fmt::format("Gaussians: {}, of sd {:.5f}; entropy {:.5f} nats", made.centres().size(),
                       made.sd(), made.entropy()),
-          "generated, as Gulrajani et al. (2017) drew them",
+          name == "gaussian" ? "generated" : "generated, as Gulrajani et al. (2017) drew them",
           {},
           [name, mixture](const DataOptions& options) {
             return make_points(name, mixture(), options);
@@ -99,25 +99,27 @@ std::filesystem::path default_data_directory() {
 }
 
 const std::vector<DataSetDescription>& data_sets() {
-  static const std::vector<DataSetDescription> all = {shapes_description(),
-                                                      shapes_rgb_description(),
-                                                      bars_description("bars-4", 4, 3.37909),
-                                                      bars_description("bars", 8, 6.23291),
-                                                      bars_description("bars-16", 16, 11.78348),
-                                                      ising_description("ising-0.2", 0.2, 10.31184),
-                                                      ising_description("ising-0.4", 0.4, 5.73475),
-                                                      points_description("rings", rings_mixture),
-                                                      points_description("grid", grid_mixture),
-                                                      mnist_description(),
-                                                      fashion_mnist_description(),
-                                                      binarized_mnist_description(),
-                                                      omniglot_description(),
-                                                      cifar_description(),
-                                                      small_cifar_description(),
-                                                      emoji_description(32),
-                                                      emoji_description(64),
-                                                      png_folder_description(32),
-                                                      png_folder_description(64)};
+  static const std::vector<DataSetDescription> all = {
+      shapes_description(),
+      shapes_rgb_description(),
+      bars_description("bars-4", 4, 3.37909),
+      bars_description("bars", 8, 6.23291),
+      bars_description("bars-16", 16, 11.78348),
+      ising_description("ising-0.2", 0.2, 10.31184),
+      ising_description("ising-0.4", 0.4, 5.73475),
+      points_description("rings", rings_mixture),
+      points_description("grid", grid_mixture),
+      points_description("gaussian", gaussian_mixture),
+      mnist_description(),
+      fashion_mnist_description(),
+      binarized_mnist_description(),
+      omniglot_description(),
+      cifar_description(),
+      small_cifar_description(),
+      emoji_description(32),
+      emoji_description(64),
+      png_folder_description(32),
+      png_folder_description(64)};
   return all;
 }
 

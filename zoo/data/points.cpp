@@ -102,6 +102,8 @@ PointMixture grid_mixture() {
   return {centres, 0.05 / 2.828};
 }
 
+PointMixture gaussian_mixture() { return {{{0, 0}}, 1}; }
+
 std::unique_ptr<DataSet> make_points(std::string name, PointMixture mixture,
                                      const DataOptions& options) {
   if (options.binarisation)

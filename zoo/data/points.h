@@ -1,5 +1,5 @@
-// PointMixture, and the data sets `rings` and `grid`: points in the plane from equally likely round
-// Gaussians. All about them is known.
+// PointMixture, and the data sets `rings`, `grid` and `gaussian`: points in the plane from equally
+// likely round Gaussians. All about them is known.
 #pragma once
 #include <array>
 #include <memory>
@@ -40,6 +40,7 @@ class PointMixture {
 // sd 0.05 / 2.828: as Gulrajani et al. (2017) drew them, "8 Gaussians" and "25 Gaussians".
 PointMixture rings_mixture();
 PointMixture grid_mixture();
+PointMixture gaussian_mixture();  // N(0, I): of it a diffusion's bound is known too
 
 // An endless training split, and 10,000 points each for validation and test.
 std::unique_ptr<DataSet> make_points(std::string name, PointMixture mixture,
