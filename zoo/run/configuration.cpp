@@ -6,14 +6,6 @@
 namespace likely {
 namespace {
 
-// What may differ between two runs whose steps have the same bits.
-bool decides_bits(const std::string& name) {
-  static const std::vector<std::string> free{"threads",      "steps",      "data-dir",
-                                             "log-every",    "eval-every", "eval-count",
-                                             "sample-every", "save-every"};
-  return std::find(free.begin(), free.end(), name) == free.end();
-}
-
 std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
@@ -145,6 +137,7 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
     };
     Setting setting{name, help, part(steps->quick), part(steps->small), part(steps->paper)};
     setting.lowest = 1;
+    setting.decides_bits = false;
     return setting;
   };
   std::vector<Setting> settings{
@@ -164,9 +157,14 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
                     std::int64_t{1000}),
       every("sample-every", "steps between pictures of samples", 10),
       every("save-every", "steps between checkpoints", 10)};
-  for (Setting& setting : settings)
-    if (setting.name == "threads" || setting.name == "log-every" || setting.name == "eval-count")
+  for (Setting& setting : settings) {
+    const bool counts =
+        setting.name == "threads" || setting.name == "log-every" || setting.name == "eval-count";
+    if (counts)
       setting.lowest = 1;
+    if (counts || setting.name == "data-dir")
+      setting.decides_bits = false;
+  }
   return settings;
 }
 
@@ -216,7 +214,7 @@ std::string Configuration::to_toml() const {
 std::string Configuration::hash() const {
   std::string text = "model = " + model + '\n';
   for (const auto& [setting, value] : settings.all())
-    if (decides_bits(setting.name))
+    if (setting.decides_bits)
       text += fmt::format("{} = {}\n", setting.name, toml_value(value));
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits
   for (const char c : text)

@@ -83,9 +83,9 @@ void add_likelihood(Json& json, const Evaluation& e) {
                              {"standard_error_nats", rung.standard_error_nats}});
 }
 
-// The keys that are promised of a model without a likelihood; null where the data does not define
-// one.
+// The keys that are promised where samples are judged; null where the data does not define one.
 void add_figures(Json& json, const Evaluation& e) {
+  json["judged"] = e.judged;
   for (const char* key :
        {"modes_covered", "share_within_4_sd", "templates_covered", "share_within_31_flips",
         "kl_templates_nats", "w1_estimate", "classes_covered", "kl_classes_nats",
@@ -123,15 +123,8 @@ std::string row(const std::string& name, const std::string& text) {
 }
 
 // Figures in rows; what they are of in columns.
-std::string table_of_samples(const Evaluation& e) {
-  std::string text = fmt::format("{} on {}: {} samples, {} parameters, {:.1f} s\n", e.model, e.data,
-                                 e.count, e.parameters, e.seconds);
-  for (const auto& [name, value] : e.diagnosis.values)
-    text += row(name, fmt::format("{:.4g}", value));
-  if (!e.diagnosis.verdict.empty())
-    text += row("verdict", e.diagnosis.verdict);
-  if (e.samples.empty())
-    return text + row("judged", "by `likely evaluate`, where the data has labels");
+std::string rows_of_figures(const Evaluation& e) {
+  std::string text;
   const auto column = [](const Figures& figures, std::size_t i) {
     if (figures.empty())
       return std::string();
@@ -147,6 +140,18 @@ std::string table_of_samples(const Evaluation& e) {
     text +=
         line(e.samples[i].label, column(e.samples, i), column(e.real, i), column(e.untrained, i));
   return text;
+}
+
+std::string table_of_samples(const Evaluation& e) {
+  std::string text = fmt::format("{} on {}: {} samples, {} parameters, {:.1f} s\n", e.model, e.data,
+                                 e.judged, e.parameters, e.seconds);
+  for (const auto& [name, value] : e.diagnosis.values)
+    text += row(name, fmt::format("{:.4g}", value));
+  if (!e.diagnosis.verdict.empty())
+    text += row("verdict", e.diagnosis.verdict);
+  if (e.samples.empty())
+    return text + row("judged", "by `likely evaluate`, where the data has labels");
+  return text + rows_of_figures(e);
 }
 
 }  // namespace
@@ -200,13 +205,18 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
         if (effort.done)
           effort.done(finished, count);
       });
-  if (evaluation.by_samples()) {
+  evaluation.judged = evaluation.by_samples() ? effort.samples : effort.also_judged;
+  if (evaluation.judged > 0) {
     const ClassReference* const reference = effort.reference ? effort.reference() : nullptr;
-    began = std::chrono::steady_clock::now();
-    evaluation.count = effort.samples;
+    if (evaluation.by_samples())
+      began = std::chrono::steady_clock::now();
     evaluation.features = reference ? Classifier::name : "";
-    evaluation.samples = judge_samples(data, model, effort.samples, random, reference, effort.done);
-    evaluation.real = judge_real(data, effort.samples, reference);
+    evaluation.samples =
+        judge_samples(data, model, evaluation.judged, random, reference, effort.done);
+    evaluation.real = judge_real(data, evaluation.judged, reference);
+  }
+  if (evaluation.by_samples()) {
+    evaluation.count = evaluation.judged;
     const NotRecording off;
     evaluation.diagnosis = model.diagnose(images.slice(0, 0, std::min(count, diagnosed)), random);
   } else {
@@ -226,10 +236,10 @@ double Evaluation::bits_per_dimension() const {
 
 std::string Evaluation::to_json() const {
   Json json{{"model", model}, {"data", data}, {"split", split}, {"count", count}};
-  if (by_samples())
-    add_figures(json, *this);
-  else
+  if (!by_samples())
     add_likelihood(json, *this);
+  if (by_samples() || judged > 0)
+    add_figures(json, *this);
   json["parameters"] = parameters;
   json["seconds"] = seconds;
   return json.dump(2) + "\n";
@@ -264,6 +274,8 @@ std::string Evaluation::to_table() const {
           fmt::format("{}: {:.2f}", rung.importance_samples, rung.negative_log_likelihood_nats));
     text += row("by importance samples", joined(rungs, "  "));
   }
+  if (!samples.empty())
+    text += fmt::format("  {} samples judged\n", judged) + rows_of_figures(*this);
   if (baselines.empty())
     return text;
   std::vector<Baseline> ladder = baselines;

@@ -33,11 +33,12 @@ struct Evaluation {
   std::optional<double> entropy, kl;  // nats; KL(data ‖ model) by enumeration
   std::vector<Baseline> baselines;
   double seconds = 0;
-  // Of a model without a likelihood: `count` samples judged, beside as many held-out ones and,
-  // where somebody drew them, those of the model as it was initialised.
+  // Of a model without a likelihood, or where asked for: `judged` samples, beside as many held-out
+  // ones and, where somebody drew them, those of the model as it was initialised.
+  std::int64_t judged = 0;
   Figures samples, real, untrained;
   std::string features;  // the network between whose features the Fréchet distance is one
-  Diagnosis diagnosis;  // of the model by itself, on at most 1000 held-out samples
+  Diagnosis diagnosis;   // of the model by itself, on at most 1000 held-out samples
 
   bool by_samples() const { return likelihood.log_likelihood.empty(); }
   double bits_per_dimension() const;
@@ -47,14 +48,16 @@ struct Evaluation {
 
 struct Effort {
   std::int64_t importance_samples = 1;
-  std::int64_t samples = 1000;  // to judge, of a model without a likelihood
+  std::int64_t samples = 1000;   // to judge, of a model without a likelihood
+  std::int64_t also_judged = 0;  // and of one that has one
   std::uint64_t seed = 1;
-  // What samples of labelled sets are compared with; called where there is no likelihood.
+  // What samples of labelled sets are compared with; called where some are judged.
   std::function<const ClassReference*()> reference = {};
   Done done = {};
 };
 
-// The model's likelihood of `images`, which are of `split`, or else its samples judged.
+// The model's likelihood of `images`, which are of `split`; its samples judged, where it has none
+// or they are asked for.
 Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor& images,
                     const Effort& effort);
 

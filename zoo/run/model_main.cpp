@@ -110,6 +110,9 @@ class ModelMain {
          {std::pair("threads", "CPU threads; any number gives the same bits"),
           std::pair("data-dir", "folder of downloaded data")})
       changes_.add(verb, name, help, "Run");
+    for (const Setting& setting : description_.settings)
+      if (!setting.decides_bits && setting.name != "steps")
+        changes_.add(verb, setting.name, setting.help + " [the run's]", "Model");
   }
   Verbosity verbosity() const {
     return quiet_ ? Verbosity::quiet : verbose_ ? Verbosity::verbose : Verbosity::normal;
@@ -132,7 +135,7 @@ class ModelMain {
   CommandLine line_;
   SettingOptions settings_, changes_;
   std::string run_, out_, json_file_;
-  std::int64_t count_ = 0, importance_samples_ = 0;
+  std::int64_t count_ = 0, importance_samples_ = 0, also_judged_ = 0;
   std::optional<std::uint64_t> noise_seed_;
   Observer::Given given_;
   int directions_ = 4;
@@ -254,6 +257,9 @@ void ModelMain::add_evaluate() {
                   "test images, drawn at random [all]; samples to judge [5000 or 10000]")
       ->type_name("")
       ->check(CLI::PositiveNumber);
+  verb.add_option("--samples", also_judged_, "samples to judge beside a likelihood [none]")
+      ->type_name("")
+      ->check(CLI::PositiveNumber);
   verb.add_option("--importance-samples", importance_samples_,
                   fmt::format("of the bound [{}]", description_.evaluation_samples))
       ->type_name("")
@@ -273,6 +279,7 @@ int ModelMain::evaluate() {
   };
   const std::int64_t all = trained.data->size(Split::test);
   Effort effort{.samples = count_ > 0 ? count_ : judged_count(*trained.data),
+                .also_judged = also_judged_,
                 .seed = trained.configuration.seed(),
                 .done = done};
   std::unique_ptr<ClassReference> reference;

@@ -69,7 +69,9 @@ Setting fixed_setting(const std::string& name, const std::string& help, Value va
 }
 
 Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
-  return {"steps", "steps of training", quick, small, paper};
+  Setting setting{"steps", "steps of training", quick, small, paper};
+  setting.decides_bits = false;
+  return setting;
 }
 
 Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
@@ -84,6 +86,10 @@ Setting schedule_setting(const std::string& quick, const std::string& small,
                          const std::string& paper) {
   return {"schedule", "of the rate over the run",      quick, small,
           paper,      {"constant", "linear", "cosine"}};
+}
+
+Setting warm_up_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
+  return {"warm-up", "steps in which the rate grows to its value", quick, small, paper};
 }
 
 Settings::Settings(std::vector<Setting> declared, Preset preset) {
@@ -113,6 +119,11 @@ void Settings::set(const std::string& name, const Value& value, const std::strin
   const Value wanted = converted(found->setting, value, from);
   check(found->setting, wanted, from);
   found->value = wanted;
+}
+
+bool Settings::has(const std::string& name) const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const Entry& entry) { return entry.setting.name == name; });
 }
 
 std::vector<std::string> Settings::names() const {

@@ -23,6 +23,9 @@ struct Setting {
   Value quick, small, paper;
   std::vector<std::string> words = {};
   double lowest = 0;  // of a number
+  // Whether the bits of a training step depend on it. Where they do not, a run's sample, evaluate
+  // and resume may have another value.
+  bool decides_bits = true;
 };
 
 // A setting that no preset changes.
@@ -35,6 +38,8 @@ Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper
 Setting rate_setting(double quick, double small, double paper);
 Setting schedule_setting(const std::string& quick, const std::string& small,
                          const std::string& paper);  // constant, linear, cosine
+// Steps in which the rate grows to its value; a model need not have it.
+Setting warm_up_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
 
 // Values by name, as resolved from preset, configuration file and command line. Asking for a name
 // that was not declared throws.
@@ -46,6 +51,7 @@ class Settings {
   std::int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
   const std::string& text(const std::string& name) const;
+  bool has(const std::string& name) const;
   // Changes a value; text such as "0.001" is read as the type of the setting. UsageError, beginning
   // with `from` ("config.toml line 3", "--rate"), where it cannot be.
   void set(const std::string& name, const Value& value, const std::string& from = "settings");

@@ -16,6 +16,11 @@ StepState first_state(std::uint64_t seed) {
   return state;
 }
 
+Schedule schedule_of(const Settings& settings) {
+  const Schedule schedule = schedule_named(settings.text("schedule"));
+  return settings.has("warm-up") ? warm_up(settings.integer("warm-up"), schedule) : schedule;
+}
+
 }  // namespace
 
 Tensor Model::step(StepContext& context) {
@@ -61,7 +66,7 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
       device_(device),
       model_(description.make(configuration.settings,
                               {configuration.data(), data.image(), data.levels(), data.classes()})),
-      schedule_(schedule_named(configuration.settings.text("schedule"))),
+      schedule_(schedule_of(configuration.settings)),
       state_(make_step_state(first_state(configuration.seed()), device)),
       data_state_(make_step_state(first_state(configuration.seed()), device)),
       random_(state_) {
