@@ -1,0 +1,468 @@
+#include "zoo/models/ddpm.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "kernels/copy.h"
+#include "kernels/random.h"
+#include "zoo/adversarial/settings.h"
+#include "zoo/run/latents.h"
+
+namespace likely {
+
+// ------------------------------------------------------------------------------ the forward
+// process
+
+namespace {
+
+// f(1) … f(T)
+template <class F>
+Table by_time(const NoiseSchedule& schedule, F f) {
+  std::vector<double> values;
+  for (std::int64_t t = 1; t <= schedule.steps(); ++t)
+    values.push_back(f(t));
+  return Table(Tensor::of({schedule.steps()}, values));
+}
+
+// A number for each sample of x: [n, 1, …], as x has axes.
+Variable each(const Table& table, const Tensor& step, const Variable& x) {
+  Variable numbers = table.at(step, x.dtype());
+  while (numbers.rank() < x.rank())
+    numbers = unsqueeze(numbers, -1);
+  return numbers;
+}
+
+}  // namespace
+
+Diffusion::Diffusion(const Shape& sample, int levels, const NoiseSchedule& schedule)
+    : space(sample),
+      levels(levels),
+      schedule(schedule),
+      signal_(by_time(schedule, [&](std::int64_t t) { return schedule.signal(t); })),
+      noise_(by_time(schedule, [&](std::int64_t t) { return schedule.noise(t); })) {}
+
+Variable Diffusion::diffuse(const Variable& x0, const Tensor& step, const Variable& noise) const {
+  return each(signal_, step, x0) * x0 + each(noise_, step, x0) * noise;
+}
+
+// --------------------------------------------------------------------------------------- the bound
+
+std::vector<double> DiffusionBound::nats() const {
+  std::vector<double> total;
+  for (std::size_t i = 0; i < prior.size(); ++i)
+    total.push_back(prior[i] + steps[i] + decoder[i]);
+  return total;
+}
+
+namespace {
+
+std::vector<int> all_but_the_first(const Variable& x) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank() - 1));
+  std::iota(axes.begin(), axes.end(), 1);
+  return axes;
+}
+
+// Parts of 0 … all - 1 whose ends grow by a factor: the first steps, of which each is worth most
+// nats, are in short ones.
+std::int64_t end_of_stratum(std::int64_t s, std::int64_t strata, std::int64_t all) {
+  const double power = static_cast<double>(s + 1) / static_cast<double>(strata);
+  return std::max<std::int64_t>(s + 1, std::llround(std::pow(static_cast<double>(all), power)));
+}
+
+std::vector<double> squared_norms(const Variable& x) {
+  return kernels::to_doubles(sum(square(x), all_but_the_first(x)).value());
+}
+
+}  // namespace
+
+DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& samples,
+                                ReverseVariance variance, std::int64_t strata,
+                                Random& random) const {
+  const NotRecording off;
+  const Variable x0 = space.from_data(samples);
+  const std::int64_t count = x0.size(0), later = schedule.steps() - 1;
+  const double dimensions = static_cast<double>(space.shape().numel());
+  DiffusionBound result;
+  for (const double square : squared_norms(x0))
+    result.prior.push_back(dimensions * schedule.prior_kl(square / dimensions));
+
+  struct Seen {
+    std::vector<std::int64_t> step;
+    Variable x, predicted;
+    std::vector<double> squared_error;
+  };
+  // At times that begin with `low` and are `length` long, one for each sample.
+  const auto look = [&](std::int64_t low, std::int64_t length) {
+    const Draw draw = random.draw("evaluate/time");
+    Tensor step = kernels::integers({count}, length, draw);
+    Seen seen;
+    seen.step = x0.value().is_meta() ? std::vector<std::int64_t>(static_cast<std::size_t>(count))
+                                     : step.to_vector<std::int64_t>();
+    for (std::int64_t& value : seen.step)
+      value += low;
+    step = Tensor::of({count}, seen.step, x0.device());
+    const Variable noise = kernels::normal(x0.shape(), random.draw("evaluate/noise"), x0.dtype());
+    seen.x = diffuse(x0, step, noise);
+    seen.predicted = predict(seen.x, step);
+    seen.squared_error = squared_norms(noise - seen.predicted);
+    return seen;
+  };
+
+  result.steps.assign(static_cast<std::size_t>(count), 0);
+  for (std::int64_t low = 1, s = 0; low <= later; ++s) {  // step 0 is the decoder's
+    const std::int64_t end = 1 + end_of_stratum(s, std::min(strata, later), later),
+                       length = end - low;
+    const Seen seen = look(std::exchange(low, end), length);
+    double total = 0;
+    for (std::size_t i = 0; i < result.steps.size(); ++i) {
+      const double nats =
+          static_cast<double>(length) * dimensions *
+          schedule.step_kl(seen.step[i] + 1, variance, seen.squared_error[i] / dimensions);
+      result.steps[i] += nats;
+      total += nats;
+    }
+    result.by_stratum.push_back(total / static_cast<double>(count));
+  }
+
+  const Seen seen = look(0, 1);
+  if (levels == 0) {
+    for (const double error : seen.squared_error)
+      result.decoder.push_back(dimensions * schedule.decoder_nats(variance, error / dimensions));
+    return result;
+  }
+  // μ(x_1) of equation 11; all of x_0 that rounds to its level (equation 13).
+  const Variable mean = (seen.x - seen.predicted * (schedule.beta(1) / schedule.noise(1))) /
+                        std::sqrt(schedule.alpha(1));
+  const std::vector<double> means = kernels::to_doubles(mean.value()),
+                            values = kernels::to_doubles(x0.value());
+  result.decoder.assign(static_cast<std::size_t>(count), 0);
+  const std::size_t each = values.size() / std::max<std::size_t>(1, result.decoder.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    result.decoder[i / each] -=
+        discretised_normal_log_prob(values[i], means[i], schedule.variance(1, variance), levels);
+  return result;
+}
+
+// --------------------------------------------------------------------------------------- the
+// sampler
+
+Tensor Diffusion::sample(const PredictNoise& predict, const Variable& noise, const Sampling& how,
+                         Random& random) const {
+  const NotRecording off;
+  Variable x = noise, last;
+  for (const BackwardStep& back : backward_steps(schedule, how)) {
+    const Tensor step =
+        kernels::full({x.size(0)}, static_cast<double>(back.t - 1), DType::i64, x.device());
+    Variable x0 = (x - predict(x, step) * schedule.noise(back.t)) / schedule.signal(back.t);
+    if (!space.points())
+      x0 = clamp(x0, -1, 1);  // as the authors' code
+    x = x * back.of_x + x0 * back.of_x0;
+    if (back.of_last != 0)
+      x = x + last * back.of_last;
+    if (back.noise != 0)
+      x = x + Variable(kernels::normal(x.shape(), random.draw("sample/noise"))) * back.noise;
+    last = x0;
+  }
+  return space.to_data(x);
+}
+
+// ----------------------------------------------------------------------------------------- the
+// model
+
+Ddpm::Ddpm(const Diffusion& diffusion, const Options& options)
+    : diffusion_(diffusion),
+      options_(options),
+      weight_(by_time(diffusion.schedule,
+                      [&](std::int64_t t) {
+                        return diffusion.schedule.weight(t, options.variance) *
+                               static_cast<double>(diffusion.schedule.steps());
+                      })),
+      denoiser_(
+          diffusion.space.points()
+              ? make_mlp(diffusion.space.shape().numel(), diffusion.schedule.steps(), options.width,
+                         options.layers)
+              : make_unet(diffusion.space.shape(), diffusion.schedule.steps(), options.unet)) {}
+
+std::vector<Network> Ddpm::networks() { return {{"ddpm", *denoiser_, options_.optimiser}}; }
+
+// The mean over dimensions of the squared error (equation 14), or nats a sample: the bound without
+// what no network changes, by equation 12 at every t.
+Variable Ddpm::loss(std::size_t, const Batch& batch, Random& random) {
+  const Variable x0 = diffusion_.space.from_data(kernels::contiguous(batch.images));
+  const Tensor step =
+      kernels::integers({x0.size(0)}, diffusion_.schedule.steps(), random.draw("train/time"));
+  const Variable noise = kernels::normal(x0.shape(), random.draw("train/noise"), x0.dtype());
+  StepAndLabels given{step, {}};
+  if (classes() > 0)
+    given.labels = drop_some(batch.condition, options_.condition, random.draw("train/label"));
+  const Variable error =
+      square(noise - (*denoiser_)(diffusion_.diffuse(x0, step, noise), given, &random));
+  if (options_.objective == Objective::simple)
+    return mean(error);
+  return sum(error * each(weight_, step, x0)) / static_cast<double>(x0.size(0));
+}
+
+PredictNoise Ddpm::predict(const Guidance& guidance) const {
+  return [this, guidance](const Variable& x, const Tensor& step) {
+    return guidance((*denoiser_)(guidance.copied(x.value()),
+                                 {guidance.copied(step), guidance.labels()}, nullptr));
+  };
+}
+
+Guidance Ddpm::unlabelled(std::int64_t count, Random& random) const {
+  const Condition& condition = options_.condition;
+  if (condition.classes == 0)
+    return {};
+  const Draw draw = random.draw("evaluate/label");
+  return {condition,
+          condition.dropped > 0 ? kernels::full({count}, static_cast<double>(condition.classes),
+                                                DType::i64, random.state().device())
+                                : kernels::integers({count}, condition.classes, draw),
+          1};
+}
+
+Likelihood Ddpm::likelihood(const Tensor& samples, std::int64_t strata, Random& random,
+                            const std::function<void(std::int64_t)>& done) {
+  const std::int64_t count = samples.size(0), together = diffusion_.space.points() ? 4096 : 64;
+  Likelihood likelihood;
+  likelihood.kind = LikelihoodKind::upper_bound;
+  const std::int64_t times = std::min(strata, diffusion_.schedule.steps() - 1) + 1;
+  likelihood.method =
+      fmt::format("variational bound, {} of {} times", times, diffusion_.schedule.steps());
+  double prior = 0, steps = 0, decoder = 0;
+  std::vector<double> by_stratum;
+  for (std::int64_t begin = 0; begin < count; begin += together) {
+    const std::int64_t end = std::min(begin + together, count);
+    const DiffusionBound bound = diffusion_.bound(predict(unlabelled(end - begin, random)),
+                                                  kernels::contiguous(samples.slice(0, begin, end)),
+                                                  options_.variance, strata, random);
+    for (const double nats : bound.nats())
+      likelihood.log_likelihood.push_back(-nats);
+    const auto mean_of_all = [count](const std::vector<double>& part) {
+      return std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(count);
+    };
+    prior += mean_of_all(bound.prior);
+    steps += mean_of_all(bound.steps);
+    decoder += mean_of_all(bound.decoder);
+    by_stratum.resize(bound.by_stratum.size());
+    for (std::size_t s = 0; s < by_stratum.size(); ++s)
+      by_stratum[s] +=
+          bound.by_stratum[s] * static_cast<double>(end - begin) / static_cast<double>(count);
+    if (done)
+      done(end);
+  }
+  const double bits = std::numbers::ln2 * static_cast<double>(diffusion_.space.shape().numel());
+  likelihood.terms = {{"prior_nats", prior},
+                      {"steps_nats", steps},
+                      {"decoder_nats", decoder},
+                      {"rate_bits_per_dim", (prior + steps) / bits},
+                      {"distortion_bits_per_dim", decoder / bits},
+                      {"nats_by_time", by_stratum}};
+  return likelihood;
+}
+
+namespace {
+
+constexpr std::int64_t drawn_together = 256;
+
+}  // namespace
+
+Tensor Ddpm::sample(std::int64_t count, Random& random) {
+  Tensor labels;
+  if (classes() > 0)
+    labels = kernels::integers({count}, classes(), random.draw("sample/label"));
+  return draw(count, labels, 1, random);
+}
+
+Tensor Ddpm::sample_given(const Tensor& labels, double guidance, Random& random) {
+  return draw(labels.size(0), labels, guidance, random);
+}
+
+Tensor Ddpm::draw(std::int64_t count, const Tensor& labels, double guidance, Random& random) const {
+  Tensors parts;
+  for (std::int64_t begin = 0; begin < count; begin += drawn_together) {
+    const std::int64_t end = std::min(count, begin + drawn_together);
+    const Shape shape = diffusion_.space.shape().inserted(0, end - begin);
+    const Variable noise = kernels::normal(shape, random.draw("sample/start"));
+    const Guidance given = labels.defined()
+                               ? Guidance(options_.condition, labels.slice(0, begin, end), guidance)
+                               : Guidance();
+    parts.push_back(diffusion_.sample(predict(given), noise, options_.sampling, random));
+  }
+  return parts.size() == 1 ? parts[0] : kernels::concatenate(parts, 0);
+}
+
+Tensor Ddpm::interpolate(std::int64_t rows, std::int64_t columns, Random& random) {
+  const Shape& sample = diffusion_.space.shape();
+  const Tensor paths = latent_paths(rows, columns, sample.numel(), random.draw("sample/path"));
+  Sampling how = options_.sampling;
+  how.sampler = Sampler::ddim;
+  how.eta = 0;
+  return diffusion_.sample(predict(unlabelled(rows * columns, random)),
+                           paths.reshape(sample.inserted(0, rows * columns)), how, random);
+}
+
+// ---------------------------------------------------------------------------------------- presets
+
+namespace {
+
+std::vector<std::int64_t> multipliers_of(const std::string& text) {
+  std::vector<std::int64_t> numbers;
+  const char *at = text.data(), *const end = at + text.size();
+  while (at < end) {
+    std::int64_t number = 0;
+    const auto [stopped, error] = std::from_chars(at, end, number);
+    require<UsageError>(error == std::errc{} && (stopped == end || *stopped == ','),
+                        "--multipliers: \"{}\" is no list of whole numbers such as 1,2,2.", text);
+    numbers.push_back(number);
+    at = stopped + 1;
+  }
+  return numbers;
+}
+
+ReverseVariance variance_of(const std::string& name) {
+  return name == "fixed-small" ? ReverseVariance::fixed_small
+         : name == "published" ? ReverseVariance::published
+                               : ReverseVariance::fixed_large;
+}
+
+Setting after_training(Setting setting) {
+  setting.decides_bits = false;
+  return setting;
+}
+
+std::unique_ptr<Model> make_ddpm(const Settings& settings, const DataInfo& data) {
+  const std::int64_t steps = settings.integer("diffusion-steps");
+  Ddpm::Options options;
+  options.width = options.unet.width = settings.integer("width");
+  options.layers = settings.integer("layers");
+  options.unet.multipliers = multipliers_of(settings.text("multipliers"));
+  options.unet.blocks = settings.integer("blocks");
+  options.unet.attention = settings.integer("attention");
+  options.unet.groups = settings.integer("groups");
+  options.unet.dropout = settings.number("dropout");
+  options.condition = condition_of(settings, data);
+  options.unet.labels = options.condition.rows();
+  require<UsageError>(options.condition.classes == 0 || data.image.rank() == 3,
+                      "--condition label: the network for points takes no labels.");
+  if (settings.text("last-layers") == "glorot")
+    options.unet.last = glorot_uniform();
+  options.objective =
+      settings.text("objective") == "bound" ? Ddpm::Objective::bound : Ddpm::Objective::simple;
+  options.variance = options.sampling.variance = variance_of(settings.text("variance"));
+  const std::string& sampler = settings.text("sampler");
+  options.sampling.sampler = sampler == "ddim"         ? Sampler::ddim
+                             : sampler == "dpm-solver" ? Sampler::dpm_solver
+                                                       : Sampler::ancestral;
+  options.sampling.steps = std::min(settings.integer("sampling-steps"), steps);
+  options.sampling.eta = settings.number("eta");
+  options.optimiser.clip.norm = static_cast<float>(settings.number("clip"));
+  if (settings.number("average") > 0)
+    options.optimiser.average_decay = static_cast<float>(settings.number("average"));
+  const NoiseSchedule schedule = settings.text("noise-schedule") == "cosine"
+                                     ? NoiseSchedule::cosine(steps)
+                                     : NoiseSchedule::linear(steps);
+  return std::make_unique<Ddpm>(Diffusion(data.image, data.levels, schedule), options);
+}
+
+}  // namespace
+
+ModelDescription ddpm_description() {
+  ModelDescription d;
+  d.name = "ddpm";
+  d.title = "Ho, Jain & Abbeel (2020), Denoising Diffusion Probabilistic Models";
+  d.summary = "a network that takes noise away, step by step; a bound on the likelihood";
+  d.settings = {
+      {"width",
+       "channels of the first level; units of a hidden layer, of points",
+       16,
+       32,
+       128,
+       {},
+       4},
+      {"multipliers", "of the width, by level; each level after the first halves the image", "1,2",
+       "1,2,2", "1,2,2,2"},
+      {"blocks", "residual blocks a level on the way down; one more on the way up", 1, 2, 2, {}, 1},
+      {"attention", "level, from 0, whose maps attend to themselves; the middle always does", 2, 2,
+       1},
+      {"groups", "of a group normalisation", 8, 8, 32, {}, 1},
+      {"dropout", "of a residual block's features", 0.0, 0.0, 0.1},
+      fixed_setting("last-layers",
+                    "initial weights of each block's last layer: it begins as if it were not there",
+                    "zeros", {"zeros", "glorot"}),
+      fixed_setting("layers", "hidden layers, of points", std::int64_t{3}),
+      {"diffusion-steps", "T", 1000, 1000, 1000, {}, 1},
+      fixed_setting("noise-schedule", "of β: linear (Ho et al.) or cosine (Nichol & Dhariwal)",
+                    "linear", {"linear", "cosine"}),
+      fixed_setting("objective",
+                    "the mean squared error of the noise, or the bound's weights of it", "simple",
+                    {"simple", "bound"}),
+      fixed_setting(
+          "variance",
+          "of a step back: β_t, the posterior's, or as the authors' code at the last step",
+          "fixed-large", {"fixed-large", "fixed-small", "published"}),
+      after_training({"sampler",
+                      "ancestral, ddim, or dpm-solver (of second order)",
+                      "ddim",
+                      "ddim",
+                      "ancestral",
+                      {"ancestral", "ddim", "dpm-solver"}}),
+      after_training({"sampling-steps", "of the sampler, at most T", 50, 50, 1000, {}, 1}),
+      after_training(fixed_setting("eta", "noise of ddim: 0 none, 1 the posterior's", 0.0)),
+      {"average", "decay of the averaged weights that evaluate and draw; 0: none are kept", 0.995,
+       0.999, 0.9999},
+      fixed_setting("clip", "of the gradient's norm; 0: none", 1.0),
+      steps_setting(300, 3000, 800000),
+      batch_setting(32, 64, 128),
+      rate_setting(1e-3, 1e-3, 2e-4),
+      schedule_setting("cosine", "cosine", "constant"),
+      warm_up_setting(20, 100, 5000),
+  };
+  const std::vector<Setting> condition = condition_settings();
+  d.settings.insert(d.settings.end(), condition.begin(), condition.end());
+  d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
+    keep_grey(settings, data);
+    if (is_of_points(data)) {
+      const bool quick = preset == Preset::quick;
+      settings.set("width", std::int64_t{128});
+      settings.set("batch", std::int64_t{512});
+      settings.set("steps", std::int64_t{quick ? 3000 : preset == Preset::small ? 40000 : 200000});
+    }
+  };
+  d.data = images_then_points();
+  d.data.insert(d.data.begin() + 1, "bars");
+  d.evaluation_samples = 10;
+  d.faithfulness = {
+      {"network", "U-Net, 35.7 M parameters (CIFAR-10)", "the same, 35,746,307 parameters",
+       "`paper`: the same; `small` 1.6 M, `quick` 0.1 M", "what two cores train in their time"},
+      {"attention", "at 16x16 and in the middle", "the same",
+       "by level: `paper` the same, else in the middle", "small maps alone are cheap"},
+      {"down and up", "stride 2; nearest pixel, then a convolution", "the same, padded on one side",
+       "the same, padded on both", "as PyTorch's ports: nothing depends on the side"},
+      {"initial weights", "not said", "Glorot's uniform; last layers all but 0",
+       "the same; last layers 0 (--last-layers)", "blocks begin as if they were not there"},
+      {"noise", "T = 1000, β linear from 10⁻⁴ to 0.02", "the same",
+       "the same; --noise-schedule cosine", "as published"},
+      {"objective", "L_simple", "L_simple", "L_simple; --objective bound", "as published"},
+      {"variance of a step back", "β_t or β̃_t", "β_t, but β̃_2 at the last step", "β_t (--variance)",
+       "on normal data the bound is the entropy then"},
+      {"optimiser", "Adam 2e-4", "the same; warm-up of 5000 steps, gradients clipped to 1",
+       "`paper`: the same; else 1e-3, decayed to 0", "fewer steps"},
+      {"average of the weights", "0.9999", "0.9999",
+       "`paper`: 0.9999; else 0.999, 0.995; after n updates at most (1 + n) / (10 + n)",
+       "fewer steps"},
+      {"dropout", "0.1 on CIFAR-10", "0.1", "`paper`: 0.1; else 0", "too few steps to overfit"},
+      {"bound", "discretised decoder, all T terms", "the same",
+       "the same decoder; evaluation looks at ten times of each image (--importance-samples)",
+       "unbiased, and a hundred times as fast"},
+      {"sampler", "ancestral, 1000 steps", "the same",
+       "`paper`: the same; else DDIM, 50 steps (--sampler, --sampling-steps)", "time"},
+  };
+  d.make = make_ddpm;
+  return d;
+}
+
+}  // namespace likely
