@@ -117,6 +117,10 @@ Variable batch_norm_by(const Variable& x, const kernels::Moments& given, const V
 // Each image by its own moments: x [images, …, channels].
 Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
                        const kernels::Normalise& how = {});
+// Wu & He 2018: each image by its own moments, which neighbouring channels of a group have in
+// common.
+Variable group_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                    std::int64_t groups, const kernels::Normalise& how = {});
 
 // Each row of the last axis by its own moments: x [..., channels].
 Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,

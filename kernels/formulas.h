@@ -218,6 +218,14 @@ struct LeakyReluFromOutput {
     return where(y <= 0, g * Scalar<T>(slope), g);
   }
 };
+// The same for silu, from its argument. (Normalisation has it in its loops; pointwise() does not.)
+struct SiluFromInput {
+  template <class T>
+  LIKELY_HD T operator()(const T& g, const T& x) const {
+    const T s = 1 / (1 + exp(-x));  // no need of sigmoid()'s last bit
+    return g * (s * (1 + x * (1 - s)));
+  }
+};
 
 // ---- Likelihoods; log_variance is the logarithm of the variance
 

@@ -46,22 +46,26 @@ Shape shape_of_moments(const Tensor& x, Over over) {
 }
 
 // Sizes alone; the pointers come later, where there is memory.
-NormaliseProblem problem_of(const Tensor& x, Over over, const Normalise& how) {
+NormaliseProblem problem_of(const Tensor& x, Over over, std::int64_t group, const Normalise& how) {
   NormaliseProblem problem{};
   problem.dtype = x.dtype();
   problem.images = over == Over::image ? x.size(0) : 1;
   problem.channels = x.size(-1);
   problem.positions = x.numel() / std::max<std::int64_t>(problem.images * problem.channels, 1);
+  problem.group = group;
   problem.how = how;
   return problem;
 }
 
+const void* raw_or_null(const Tensor& x) { return x.defined() && !x.is_meta() ? x.raw() : nullptr; }
+
 // What every operation but moments() reads: kept alive here while its pointers are used.
 struct Reads {
-  Tensor x, mean, variance;
+  Tensor x, mean, variance, scale, shift;
   NormaliseProblem problem;
 
-  Reads(const char* operation, const Tensor& given, const Moments& by, const Normalise& how) {
+  Reads(const char* operation, const Tensor& given, const Moments& by, const Tensor& factor,
+        const Tensor& term, const Normalise& how) {
     require_channels(operation, given, 1);
     require(by.mean.defined() && by.variance.defined(), "{}: mean or variance is undefined.",
             operation);
@@ -71,7 +75,11 @@ struct Reads {
     x = contiguous(given);
     mean = checked(operation, "mean", by.mean, given, shape);
     variance = checked(operation, "variance", by.variance, given, shape);
-    problem = problem_of(x, over, how);
+    scale = checked(operation, "scale", factor, given, {given.size(-1)});
+    shift = checked(operation, "shift", term, given, {given.size(-1)});
+    problem = problem_of(x, over, by.group, how);
+    problem.scale = raw_or_null(scale);
+    problem.shift = raw_or_null(shift);
     if (x.is_meta())
       return;
     problem.x = x.raw();
@@ -79,8 +87,6 @@ struct Reads {
     problem.variance = variance.raw();
   }
 };
-
-const void* raw_or_null(const Tensor& x) { return x.defined() && !x.is_meta() ? x.raw() : nullptr; }
 
 Tensor workspace_of(const NormaliseBackend& backend, const NormaliseProblem& problem,
                     Device device) {
@@ -95,13 +101,16 @@ Family<NormaliseBackend>& normalise_family() {
   return family;
 }
 
-Moments moments(const Tensor& given, Over over) {
-  require_channels("moments", given, over == Over::image ? 3 : 2);
+Moments moments(const Tensor& given, Over over, std::int64_t group) {
+  require_channels("moments", given, over == Over::image && group == 1 ? 3 : 2);
+  require(group > 0 && given.size(-1) % group == 0,
+          "moments: {} channels do not make groups of {}: x is {}. Give a divisor.", given.size(-1),
+          group, given.shape());
   const Tensor x = contiguous(given);
   const Shape shape = shape_of_moments(x, over);
   const Moments result{Tensor::empty(shape, statistics_type(x), x.device()),
-                       Tensor::empty(shape, statistics_type(x), x.device())};
-  NormaliseProblem problem = problem_of(x, over, {});
+                       Tensor::empty(shape, statistics_type(x), x.device()), group};
+  NormaliseProblem problem = problem_of(x, over, group, {});
   require(problem.positions > 0 || shape.numel() == 0,
           "moments: there is no mean of no elements: x is {}.", x.shape());
   launched({"moments", 0, static_cast<double>(x.bytes() + 2 * result.mean.bytes())});
@@ -120,24 +129,20 @@ Moments moments(const Tensor& given, Over over) {
 
 Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const Tensor& shift,
                  const Normalise& how) {
-  Reads reads("normalise", x, by, how);
-  const Tensor factor = checked("normalise", "scale", scale, x, {x.size(-1)});
-  const Tensor term = checked("normalise", "shift", shift, x, {x.size(-1)});
+  Reads reads("normalise", x, by, scale, shift, how);
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   launched({"normalise", 0, static_cast<double>(2 * x.bytes())});
   if (x.is_meta() || x.numel() == 0)
     return out;
-  reads.problem.scale = raw_or_null(factor);
-  reads.problem.shift = raw_or_null(term);
   reads.problem.out = out.raw();
   normalise_family().serving(x.device()).normalise(reads.problem);
   return out;
 }
 
 NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
-                             const Normalise& how) {
-  Reads reads("normalise_sums", x, by, how);
-  const bool sloped = how.activation != Activation::none;
+                             const Tensor& scale, const Tensor& shift, const Normalise& how) {
+  Reads reads("normalise_sums", x, by, scale, shift, how);
+  const bool sloped = slope_reads_value(how.activation);
   const Tensor cotangent = like("normalise_sums", "g", g, x);
   const Tensor output = sloped ? like("normalise_sums", "y", y, x) : Tensor();
   const auto made = x.numel() == 0 ? zeros : [](const Shape& shape, DType dtype, Device device) {
@@ -162,12 +167,12 @@ NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, 
 }
 
 Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
-                      const Tensor& scale, const NormaliseSums& sums, const Normalise& how) {
-  Reads reads("normalise_data", x, by, how);
-  const bool sloped = how.activation != Activation::none;
+                      const Tensor& scale, const Tensor& shift, const NormaliseSums& sums,
+                      const Normalise& how) {
+  Reads reads("normalise_data", x, by, scale, shift, how);
+  const bool sloped = slope_reads_value(how.activation);
   const Tensor cotangent = like("normalise_data", "g", g, x);
   const Tensor output = sloped ? like("normalise_data", "y", y, x) : Tensor();
-  const Tensor factor = checked("normalise_data", "scale", scale, x, {x.size(-1)});
   const Tensor of_shift = checked("normalise_data", "sum", sums.shift, x, by.mean.shape());
   const Tensor of_scale = checked("normalise_data", "sum", sums.scale, x, by.mean.shape());
   const Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
@@ -176,7 +181,6 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
     return out;
   reads.problem.g = cotangent.raw();
   reads.problem.y = raw_or_null(output);
-  reads.problem.scale = raw_or_null(factor);
   reads.problem.sum_shift = const_cast<void*>(raw_or_null(of_shift));
   reads.problem.sum_scale = const_cast<void*>(raw_or_null(of_scale));
   reads.problem.out = out.raw();

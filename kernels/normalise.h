@@ -11,11 +11,13 @@ namespace likely::kernels {
 enum class Over { batch, image };
 
 // [channels], or [images, channels] over images. f32, but f64 where x is; so are scale, shift and
-// sums. The variance is biased: its divisor is the number of elements.
+// sums. The variance is biased: its divisor is the number of elements. `group` adjacent channels
+// have theirs in common (group normalisation): each has the same values.
 struct Moments {
   Tensor mean, variance;
+  std::int64_t group = 1;
 };
-Moments moments(const Tensor& x, Over over);
+Moments moments(const Tensor& x, Over over, std::int64_t group = 1);
 
 struct Normalise {
   double epsilon = 1e-5;
@@ -28,22 +30,24 @@ struct Normalise {
 Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const Tensor& shift,
                  const Normalise& how = {});
 
-// Backward, where h is g times the activation's slope at y (read only where there is one): the sums
-// of h and of h x̂ over what the moments are of, shaped like these: the gradients of shift and
-// scale, of each image.
+// Backward, where h is g times the activation's slope, which y gives (read only where
+// slope_reads_value): the sums of h and of h x̂ of a channel over what the moments are of, shaped
+// like these: the gradients of shift and scale, of each image.
 struct NormaliseSums {
   Tensor shift, scale;
 };
 NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
-                             const Normalise& how = {});
+                             const Tensor& scale, const Tensor& shift, const Normalise& how = {});
 // The gradient of x. With sums the moments are functions of x; without (undefined) they are given.
 Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
-                      const Tensor& scale, const NormaliseSums& sums, const Normalise& how = {});
+                      const Tensor& scale, const Tensor& shift, const NormaliseSums& sums,
+                      const Normalise& how = {});
 
 // What a backend fills; all tensors contiguous. Statistics and sums are [images, channels].
 struct NormaliseProblem {
   DType dtype;
   std::int64_t images, positions, channels;  // x, g, y, out [images, positions, channels]
+  std::int64_t group;                        // channels that have their moments in common
   const void *x, *g, *y;
   void *mean, *variance;
   const void *scale, *shift;    // [channels], or null

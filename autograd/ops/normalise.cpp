@@ -84,6 +84,21 @@ const Op instance_norm_op{
            return instance_norm(s.normal({3, 5, 4}), none, none);
          }}};
 
+Case group_case(const char* name, const Shape& shape, std::int64_t groups, const Normalise& how) {
+  return affine_case(name, shape, [=](const Variable& x, const Variable& a, const Variable& b) {
+    return group_norm(x, a, b, groups, how);
+  });
+}
+const Op group_norm_op{
+    "group_norm",
+    group_case("maps", {3, 2, 3, 6}, 3, {}),
+    group_case("silu", {2, 2, 2, 6}, 2, {1e-5, Activation::silu}),
+    group_case("all channels of rows", {4, 6}, 1, {1e-2, Activation::tanh}),
+    group_case("a channel a group", {3, 5, 2}, 2, {1e-5, Activation::silu}),
+    Case{"neither scale nor shift", [](Samples& s) {
+           return group_norm(s.normal({3, 5, 4}), none, none, 2, {1e-5, Activation::silu});
+         }}};
+
 Variable activated(const Variable& x, const Normalise& how) {
   switch (how.activation) {
     case Activation::none:
@@ -96,6 +111,8 @@ Variable activated(const Variable& x, const Normalise& how) {
       return tanh(x);
     case Activation::sigmoid:
       return sigmoid(x);
+    case Activation::silu:
+      return silu(x);
   }
   fail("normalise: unknown activation {}.", static_cast<int>(how.activation));
 }
@@ -117,15 +134,21 @@ struct Inputs {
   }
 };
 
-// activation(scale (x - mean) / √(variance + ε) + shift) in plain ops.
-Variable defined_as(const Variables& in, std::size_t scale, std::size_t shift,
-                    const Variable& centred, const Variable& variance, const Normalise& how) {
-  Variable y = centred / sqrt(variance + how.epsilon);
-  if (scale)
-    y = y * in[scale];
-  if (shift)
-    y = y + in[shift];
-  return activated(y, how);
+// x̂ in plain ops, by moments over the axes from `first` to the last but one, and groups of
+// channels.
+Variable normalised(const Variable& x, int first, std::int64_t group, const Normalise& how) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank() - 1 - first));
+  std::iota(axes.begin(), axes.end(), first);
+  Variable grouped = x;
+  if (group > 1) {
+    Shape shape = x.shape().with(-1, x.size(-1) / group);
+    shape.push_back(group);
+    grouped = reshape(x, shape);
+    axes.push_back(x.rank());
+  }
+  const Variable centred = grouped - mean(grouped, axes, Keep::yes);
+  const Variable y = centred / sqrt(mean(square(centred), axes, Keep::yes) + how.epsilon);
+  return group > 1 ? reshape(y, x.shape()) : y;
 }
 
 // `over` is where the moments are those of x; nothing where they are given.
@@ -138,17 +161,19 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
     watch_kink(y);
   const std::size_t at_scale = inputs.scale, at_shift = inputs.shift;
   const bool of_x = over != nullptr;
-  const auto fast = [x = x.saved(), scale = scale.saved(), by, of_x, at_scale, at_shift, how](
-                        const Tensors& g, const Tensors& out, const Wants& wants) -> Tensors {
+  const auto fast = [x = x.saved(), scale = scale.saved(), shift = shift.saved(), by, of_x,
+                     at_scale, at_shift,
+                     how](const Tensors& g, const Tensors& out, const Wants& wants) -> Tensors {
     const Tensor value = out.empty() ? Tensor() : out[0];
+    const Tensor factor = at_scale ? scale.get().value() : Tensor();
+    const Tensor term = at_shift ? shift.get().value() : Tensor();
     const bool of_scale = at_scale && wants[at_scale], of_shift = at_shift && wants[at_shift];
     NormaliseSums sums;
     if (of_scale || of_shift || (wants[0] && of_x))
-      sums = kernels::normalise_sums(g[0], x.get().value(), value, by, how);
+      sums = kernels::normalise_sums(g[0], x.get().value(), value, by, factor, term, how);
     Tensors result(wants.size());
     if (wants[0])
-      result[0] = kernels::normalise_data(g[0], x.get().value(), value, by,
-                                          at_scale ? scale.get().value() : Tensor(),
+      result[0] = kernels::normalise_data(g[0], x.get().value(), value, by, factor, term,
                                           of_x ? sums : NormaliseSums{}, how);
     const Shape channels{sums.shift.defined() ? sums.shift.size(-1) : 0};
     if (of_scale)
@@ -159,16 +184,16 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
   };
   const auto definition =
       [=, first = over && *over == Over::image ? 1 : 0](const Variables& in) -> Variables {
-    if (!of_x)
-      return {defined_as(in, at_scale, at_shift, in[0] - Variable(by.mean), by.variance, how)};
-    std::vector<int> axes(static_cast<std::size_t>(in[0].rank() - 1 - first));
-    std::iota(axes.begin(), axes.end(), first);
-    const Variable centred = in[0] - mean(in[0], axes, Keep::yes);
-    return {
-        defined_as(in, at_scale, at_shift, centred, mean(square(centred), axes, Keep::yes), how)};
+    Variable y = of_x ? normalised(in[0], first, by.group, how)
+                      : (in[0] - Variable(by.mean)) / sqrt(Variable(by.variance) + how.epsilon);
+    if (at_scale)
+      y = y * in[at_scale];
+    if (at_shift)
+      y = y + in[at_shift];
+    return {activated(y, how)};
   };
   return op.fused({std::move(y)}, inputs.all, fast, definition,
-                  how.activation != Activation::none)[0];
+                  kernels::slope_reads_value(how.activation))[0];
 }
 
 }  // namespace
@@ -189,6 +214,18 @@ Variable instance_norm(const Variable& x, const Variable& scale, const Variable&
                        const Normalise& how) {
   const Over over = Over::image;
   return record(instance_norm_op, {x, scale, shift}, kernels::moments(x.value(), over), &over, how);
+}
+
+Variable group_norm(const Variable& x, const Variable& scale, const Variable& shift,
+                    std::int64_t groups, const Normalise& how) {
+  require(
+      x.rank() >= 2 && groups > 0 && x.size(-1) % groups == 0,
+      "group_norm: {} groups cannot share the channels, the last axis of {}. Give x as [images, "
+      "…, channels] and a divisor of the channels.",
+      groups, x.shape());
+  const Over over = Over::image;
+  return record(group_norm_op, {x, scale, shift},
+                kernels::moments(x.value(), over, x.size(-1) / groups), &over, how);
 }
 
 // A row is an image of one channel, whose positions have scales and shifts of their own.

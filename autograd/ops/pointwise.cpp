@@ -288,6 +288,11 @@ Variable activation_slope(const Variable& g, const Variable& y, Activation activ
       return apply(activation_slope_op, TanhFromOutput{}, {g, y});
     case Activation::sigmoid:
       return apply(activation_slope_op, SigmoidFromOutput{}, {g, y});
+    case Activation::silu:
+      fail(
+          "activation_slope: silu's slope does not follow from its value, which is all that a "
+          "layer "
+          "keeps. Apply silu() to what the layer gives.");
   }
   fail("activation_slope: unknown activation {}.", static_cast<int>(activation));
 }

@@ -41,6 +41,8 @@ LIKELY_HD void finish(Activation activation, float slope, const T* bias, std::in
       return finish_with(Tanh{}, bias, m, n, c, c_row);
     case Activation::sigmoid:
       return finish_with(Sigmoid{}, bias, m, n, c, c_row);
+    case Activation::silu:
+      return finish_with(Silu{}, bias, m, n, c, c_row);
   }
 }
 

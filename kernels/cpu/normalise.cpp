@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/normalise.h"
+#include "kernels/normalise_groups.h"
 #include "kernels/parallel.h"
 
 namespace likely::kernels {
@@ -61,6 +62,8 @@ struct Normaliser {
             channel(problem.shift, first),
             channel(problem.sum_shift, of_image),
             channel(problem.sum_scale, of_image),
+            first,
+            problem.group,
             static_cast<A>(problem.positions),
             static_cast<A>(problem.how.epsilon),
             problem.how.activation,
@@ -99,10 +102,13 @@ struct Normaliser {
   }
 
   void moments(void* workspace) const {
-    auto* variance = static_cast<A*>(problem.variance);
-    pairs(loops.moments, loops.join_moments, workspace, static_cast<A*>(problem.mean), variance);
-    for (std::int64_t i = 0; i < problem.images * problem.channels; ++i)
+    auto *mean = static_cast<A*>(problem.mean), *variance = static_cast<A*>(problem.variance);
+    pairs(loops.moments, loops.join_moments, workspace, mean, variance);
+    const std::int64_t count = problem.images * problem.channels;
+    for (std::int64_t i = 0; i < count; ++i)
       variance[i] /= static_cast<A>(problem.positions);
+    for (std::int64_t i = 0; problem.group > 1 && i < count; i += problem.group)
+      share_moments(mean + i, variance + i, problem.group);
   }
 
   void sums(void* workspace) const {

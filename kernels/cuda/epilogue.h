@@ -30,6 +30,8 @@ LIKELY_DEVICE T activated(const Problem& p, T x) {
       return Tanh{}(x);
     case Activation::sigmoid:
       return Sigmoid{}(x);
+    case Activation::silu:
+      return Silu{}(x);
   }
   return x;
 }

@@ -6,6 +6,7 @@
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/normalise_proofs.h"
 #include "kernels/normalise.h"
+#include "kernels/normalise_groups.h"
 
 namespace likely::kernels::cuda {
 namespace {
@@ -28,9 +29,9 @@ struct PairSum {
   }
 };
 
-// The gradient before the activation, from that after it and the value.
+// The gradient before the activation, from that after it and the value, or silu's argument.
 template <class A>
-LIKELY_DEVICE A before(const Normalise& how, A g, A y) {
+LIKELY_DEVICE A before(const Normalise& how, A g, A y, A argument) {
   switch (how.activation) {
     case Activation::none:
       break;
@@ -42,6 +43,8 @@ LIKELY_DEVICE A before(const Normalise& how, A g, A y) {
       return TanhFromOutput{}(g, y);
     case Activation::sigmoid:
       return SigmoidFromOutput{}(g, y);
+    case Activation::silu:
+      return SiluFromInput{}(g, argument);
   }
   return g;
 }
@@ -52,7 +55,7 @@ struct Typed {
   using A = Computed<T>;
   static constexpr int size = Pack<T>::size;
 
-  std::int64_t images, positions, channels;
+  std::int64_t images, positions, channels, group;
   const T *x, *g, *y;
   A *mean, *variance;
   const A *scale, *shift;
@@ -66,6 +69,7 @@ struct Typed {
       : images(p.images),
         positions(p.positions),
         channels(p.channels),
+        group(p.group),
         x(static_cast<const T*>(p.x)),
         g(static_cast<const T*>(p.g)),
         y(static_cast<const T*>(p.y)),
@@ -82,6 +86,17 @@ struct Typed {
                 (p.images * p.positions == 1 || p.channels % size == 0)) {}
 
   LIKELY_DEVICE A inverse_sd(std::int64_t of) const { return 1 / sqrt(variance[of] + epsilon); }
+  LIKELY_DEVICE A factor(std::int64_t image, std::int64_t channel) const {
+    return (scale ? scale[channel] : A(1)) * inverse_sd(image * channels + channel);
+  }
+  LIKELY_DEVICE A term(std::int64_t channel) const { return shift ? shift[channel] : A(0); }
+  // The mean of scale times what `sums` are of, over all elements that share moments with a
+  // channel.
+  LIKELY_DEVICE A mean_of(const A* sums, std::int64_t image, std::int64_t channel) const {
+    const std::int64_t first = channel / group * group;
+    return group_sum(sums + image * channels + first, scale ? scale + first : nullptr, group) /
+           (static_cast<A>(positions) * static_cast<A>(group));
+  }
 };
 
 // value[k] = what(k) for the channels that a thread has, 0 beyond.
@@ -149,25 +164,32 @@ struct Slopes {
   };
   struct Thread {
     const Typed<T>& typed;
-    A mean[size];
+    A mean[size], factor[size], term[size];
     LIKELY_DEVICE Three load(std::int64_t at, std::int64_t left) const {
       Three three{load_some(typed.x + at, left, typed.aligned),
                   load_some(typed.g + at, left, typed.aligned),
                   {}};
-      if (typed.how.activation != Activation::none)
+      if (slope_reads_value(typed.how.activation))
         three.y = load_some(typed.y + at, left, typed.aligned);
       return three;
     }
     LIKELY_DEVICE Pair<A> value(const Three& three, int k, std::int64_t) const {
+      const A centred = static_cast<A>(three.x.value[k]) - mean[k];
       const A h =
-          before(typed.how, static_cast<A>(three.g.value[k]), static_cast<A>(three.y.value[k]));
-      return {h, h * (static_cast<A>(three.x.value[k]) - mean[k])};
+          before(typed.how, static_cast<A>(three.g.value[k]), static_cast<A>(three.y.value[k]),
+                 multiply_add(centred, factor[k], term[k]));
+      return {h, h * centred};
     }
   };
   LIKELY_DEVICE Thread of(const Share& share) const {
-    Thread thread{typed, {}};
+    Thread thread{typed, {}, {}, {}};
     each(thread.mean, share.left,
          [&](int k) { return typed.mean[share.outer * inner + share.column + k]; });
+    if (typed.how.activation == Activation::silu) {
+      each(thread.factor, share.left,
+           [&](int k) { return typed.factor(share.outer, share.column + k); });
+      each(thread.term, share.left, [&](int k) { return typed.term(share.column + k); });
+    }
     return thread;
   }
   LIKELY_DEVICE void put(std::int64_t index, const Pair<A>& value) const {
@@ -243,6 +265,14 @@ void reduce_columns(const Variant& variant, Task task, typename Task::Op::Value*
   }
 }
 
+// The moments of the channels of a group become those of all, a thread a group.
+template <class T>
+__global__ void __launch_bounds__(block_threads) shared_moments(Typed<T> of, std::int64_t groups) {
+  const std::int64_t index = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (index < groups)
+    share_moments(of.mean + index * of.group, of.variance + index * of.group, of.group);
+}
+
 // activation(scale x̂ + shift), or the gradient of x where there is g.
 template <class T, bool gradient>
 __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut) {
@@ -250,25 +280,26 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
   constexpr int size = Pack<T>::size, at_once = 2;
   const Share share(cut, size, of.images, of.positions, of.channels);
   const std::int64_t image = share.outer * of.channels + share.column;
-  A mean[size], factor[size], shift[size], tilt[size] = {};
+  A mean[size], factor[size], term[size], level[size] = {}, tilt[size] = {};
   each(mean, share.left, [&](int k) { return of.mean[image + k]; });
-  each(factor, share.left, [&](int k) {
-    return (of.scale ? of.scale[share.column + k] : A(1)) * of.inverse_sd(image + k);
-  });
-  if constexpr (gradient) {  // factor (h - Σh / n - x̂ Σhx̂ / n) = factor h + tilt (x - mean) + shift
-    const A count = static_cast<A>(of.positions);
-    each(shift, share.left, [&](int k) {
-      return of.sum_shift ? -factor[k] * (of.sum_shift[image + k] / count) : A(0);
-    });
-    each(tilt, share.left, [&](int k) {
-      return of.sum_scale
-                 ? -factor[k] * (of.sum_scale[image + k] / count) * of.inverse_sd(image + k)
-                 : A(0);
-    });
-  } else {
-    each(shift, share.left, [&](int k) { return of.shift ? of.shift[share.column + k] : A(0); });
+  each(factor, share.left, [&](int k) { return of.factor(share.outer, share.column + k); });
+  each(term, share.left, [&](int k) { return of.term(share.column + k); });
+  if (gradient && of.sum_shift) {
+    // (scale h - mean of scale h - x̂ · mean of scale h x̂) / sd = factor h + tilt (x - mean) + level
+    const auto shared_by = [&](A(&to)[size], const A* sums) {
+      each(to, share.left, [&](int k) {
+        const std::int64_t channel = share.column + k;
+        return k > 0 && channel % of.group != 0 ? to[k - 1]
+                                                : of.mean_of(sums, share.outer, channel);
+      });
+    };
+    shared_by(level, of.sum_shift);
+    shared_by(tilt, of.sum_scale);
+    each(level, share.left, [&](int k) { return -level[k] * of.inverse_sd(image + k); });
+    each(tilt, share.left,
+         [&](int k) { return -tilt[k] * of.inverse_sd(image + k) * of.inverse_sd(image + k); });
   }
-  const bool sloped = gradient && of.how.activation != Activation::none;
+  const bool sloped = gradient && slope_reads_value(of.how.activation);
   const auto left = [&](int i) { return share.first + i * cut.deep < share.end ? share.left : 0; };
   const auto at = [&](int i) {
     return (share.outer * of.positions + share.first + i * cut.deep) * of.channels + share.column;
@@ -289,10 +320,11 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
       for (int k = 0; k < size; ++k) {
         const A centred = static_cast<A>(x[j].value[k]) - mean[k];
         if constexpr (gradient) {
-          const A h = before(of.how, static_cast<A>(g[j].value[k]), static_cast<A>(y[j].value[k]));
-          x[j].value[k] = T(multiply_add(h, factor[k], multiply_add(centred, tilt[k], shift[k])));
+          const A h = before(of.how, static_cast<A>(g[j].value[k]), static_cast<A>(y[j].value[k]),
+                             multiply_add(centred, factor[k], term[k]));
+          x[j].value[k] = T(multiply_add(h, factor[k], multiply_add(centred, tilt[k], level[k])));
         } else {
-          x[j].value[k] = T(activated(of.how, multiply_add(centred, factor[k], shift[k])));
+          x[j].value[k] = T(activated(of.how, multiply_add(centred, factor[k], term[k])));
         }
       }
       store_some(of.out + at(i + j), x[j], left(i + j), of.aligned);
@@ -325,6 +357,11 @@ void moments(const NormaliseProblem& problem, void* space) {
                                  .out = squared ? typed.variance : typed.mean,
                                  .count = problem.positions},
                    static_cast<A*>(space));
+  if (problem.group == 1)
+    return;
+  const std::int64_t groups = problem.images * (problem.channels / problem.group);
+  launch(NormaliseVariants<T>::shared, shared_moments<T>,
+         {static_cast<unsigned>(quotient_up(groups, block_threads)), block_threads}, typed, groups);
 }
 
 template <class T>

@@ -17,25 +17,27 @@ struct NormaliseProofs {
   }
 
   // What y is must not depend on the device, or slopes would jump: it is an input.
-  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation) {
+  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation,
+                         std::int64_t group = 1) {
     const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
     const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
     const Normalise how{1e-5, activation, 0.25f};
-    const Moments by = moments(x, over);
-    const NormaliseSums sums = normalise_sums(g, x, y, by, how);
+    const Moments by = moments(x, over, group);
+    const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
     return {by.mean,
             by.variance,
             normalise(x, by, scale, shift, how),
             normalise(x, by, {}, {}),
             sums.shift,
             sums.scale,
-            normalise_data(g, x, y, by, scale, sums, how),
-            normalise_data(g, x, y, by, {}, {}, how)};
+            normalise_data(g, x, y, by, scale, shift, sums, how),
+            normalise_data(g, x, y, by, {}, {}, {}, how)};
   }
 
-  static Proof of(const char* name, const Shape& shape, Over over, Activation activation) {
+  static Proof of(const char* name, const Shape& shape, Over over, Activation activation,
+                  std::int64_t group = 1) {
     return {name, bar(), [=](Inputs& in) {
-              return results(in, in.uniform(shape, -0.5, 1.5), over, activation);
+              return results(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
             }};
   }
   static Proof one_behind(const Shape& shape) {
@@ -61,6 +63,7 @@ struct NormaliseVariants : private NormaliseProofs<T> {
             Proofs::of("ragged", {37, 133}, Over::batch, Activation::leaky_relu),
             Proofs::of("images", {5, 6, 7, 10}, Over::image, Activation::tanh),
             Proofs::of("one channel", {3, 50, 1}, Over::image, Activation::sigmoid),
+            Proofs::of("silu", {40, 30}, Over::batch, Activation::silu),
             Proofs::one_behind({20, 16})};
   }
   static Variant many(const char* name) {
@@ -77,6 +80,13 @@ struct NormaliseVariants : private NormaliseProofs<T> {
   inline static const Variant split_moments = many("split moments");
   inline static const Variant sums = few("sums");
   inline static const Variant split_sums = many("split sums");
+  inline static const Variant shared{
+      "normalise",
+      "moments of groups",
+      dtype,
+      Proofs::of("groups of a pack", {3, 25, 32}, Over::image, Activation::silu, 4),
+      Proofs::of("groups across packs", {2, 40, 42}, Over::image, Activation::relu, 6),
+      Proofs::of("all channels", {300, 1, 70}, Over::image, Activation::silu, 70)};
   inline static const Variant values = few("values");
   inline static const Variant data = few("data");
 };

@@ -50,6 +50,8 @@ dnnl::primitive_attr attributes_of(const Problem& p) {
     operations.append_eltwise(1, dnnl::algorithm::eltwise_tanh, 0, 0);
   if (p.activation == Activation::sigmoid)
     operations.append_eltwise(1, dnnl::algorithm::eltwise_logistic, 0, 0);
+  if (p.activation == Activation::silu)
+    operations.append_eltwise(1, dnnl::algorithm::eltwise_swish, 1, 0);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   attributes.set_post_ops(operations);

@@ -36,12 +36,23 @@ void compare(const std::function<Variable(const Variables&)>& f, const Shape& sh
 
 TEST_CASE("batch_norm: fast gradients are those of the definition, for every activation") {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky_relu,
-                                      Activation::tanh, Activation::sigmoid}) {
+                                      Activation::tanh, Activation::sigmoid, Activation::silu}) {
     const kernels::Normalise how{1e-5, activation, 0.1f};
     compare([&](const Variables& v) { return batch_norm(v[0], v[1], v[2], how).y; }, {3, 4, 5, 6});
     compare([&](const Variables& v) { return instance_norm(v[0], v[1], v[2], how); }, {3, 9, 6});
+    compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how); }, {3, 4, 5, 6});
     const kernels::Moments given{leaf({6}, 8).value(), (square(leaf({6}, 9)) + 0.5).value()};
     compare([&](const Variables& v) { return batch_norm_by(v[0], given, v[1], v[2], how); },
             {7, 6});
   }
+}
+
+TEST_CASE("silu: layers whose gradients read their value alone say that they have none with it") {
+  const Variable x = leaf({4, 3}, 1), weight = leaf({2, 3}, 2);
+  const Variable y = linear(x, weight, none, Activation::silu);
+  CHECK_THROWS_WITH_AS(
+      gradients(sum(y), {x}),
+      "activation_slope: silu's slope does not follow from its value, which is all "
+      "that a layer keeps. Apply silu() to what the layer gives.",
+      Error);
 }

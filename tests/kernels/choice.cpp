@@ -129,7 +129,7 @@ TEST_CASE("choice: the vendor's products agree with ours, epilogue, add, batch a
   const Tensor a = rough({20, 30}), b = rough({40, 30}, DType::f32, 2).transpose();
   const Tensor bias = rough({40}, DType::f32, 3), start = rough({20, 40}, DType::f32, 4);
   for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky_relu,
-                                      Activation::tanh, Activation::sigmoid})
+                                      Activation::tanh, Activation::sigmoid, Activation::silu})
     CHECK(both([&] { return matmul(a, b, {bias, activation}); }) < 1e-5);
   CHECK(both([&] { return matmul(a, b, {}, {concatenate({start}, 0), true}); }) < 1e-5);
   const Tensor batched = rough({3, 20, 30}), other = rough({3, 30, 5}, DType::f32, 5);

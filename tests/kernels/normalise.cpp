@@ -8,6 +8,7 @@
 #include "kernels/pointwise.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
+#include "tests/reference/activation.h"
 #include "tests/reference/normalise.h"
 
 using namespace likely;
@@ -61,12 +62,55 @@ TEST_CASE("normalise: moments, values and gradients agree with plain loops") {
         CHECK(largest_error(to_doubles(y), values) < bar);
         CHECK(largest_error(to_doubles(normalise(of.x, by, {}, {})), expected.x) < bar);
 
-        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by);
+        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, of.scale, of.shift);
         CHECK(largest_error(to_doubles(sums.shift), expected.sum_h) < exact);
         CHECK(largest_error(to_doubles(sums.scale), expected.sum_hx) < 10 * exact);
-        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, sums);
+        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, of.shift, sums);
         CHECK(largest_error(to_doubles(data), expected.data) < 4 * bar);
       }
+}
+
+TEST_CASE("normalise: groups of channels agree with plain loops, with silu behind them") {
+  const auto slope = [](double z) {
+    const double s = 1 / (1 + std::exp(-z));
+    return s * (1 + z * (1 - s));
+  };
+  struct Grouped {
+    Shape shape;
+    std::int64_t group;
+  };
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
+    for (const auto& [shape, group] :
+         {Grouped{{3, 5, 4, 12}, 3}, Grouped{{2, 9, 7, 130}, 26}, Grouped{{1, 70, 30, 16}, 4},
+          Grouped{{5, 1, 64}, 64}, Grouped{{7, 40}, 8}, Grouped{{2, 3, 1500}, 500}}) {
+      INFO(fmt::format("{} {}, groups of {}", dtype, shape, group));
+      const Example of(shape, dtype);
+      const std::int64_t images = shape[0], channels = shape[-1];
+      const auto x = to_doubles(of.x), g = to_doubles(of.g), scale = to_doubles(of.scale),
+                 shift = to_doubles(of.shift);
+      const auto reference = [&](const std::vector<double>& h) {
+        return reference::normalise(x, h, scale, 1e-5, images, of.x.numel() / (images * channels),
+                                    channels, group);
+      };
+      std::vector<double> values = reference(g).x, h = g;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const double z = scale[i % scale.size()] * values[i] + shift[i % scale.size()];
+        values[i] = activated(Activation::silu, 0, z);
+        h[i] *= slope(z);
+      }
+      const reference::Normalised expected = reference(h);
+      const double bar = bar_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
+      const Normalise how{1e-5, Activation::silu};
+      const Moments by = moments(of.x, Over::image, group);
+      CHECK(largest_error(to_doubles(by.mean), expected.mean) < exact);
+      CHECK(largest_error(to_doubles(by.variance), expected.variance) < exact);
+      CHECK(largest_error(to_doubles(normalise(of.x, by, of.scale, of.shift, how)), values) < bar);
+      const NormaliseSums sums = normalise_sums(of.g, of.x, {}, by, of.scale, of.shift, how);
+      CHECK(largest_error(to_doubles(sums.shift), expected.sum_h) < 10 * exact);
+      CHECK(largest_error(to_doubles(sums.scale), expected.sum_hx) < 10 * exact);
+      const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, of.shift, sums, how);
+      CHECK(largest_error(to_doubles(data), expected.data) < 4 * bar);
+    }
 }
 
 TEST_CASE("normalise: an activation and its slope are those of the pointwise kernels") {
@@ -78,23 +122,25 @@ TEST_CASE("normalise: an activation and its slope are those of the pointwise ker
     const Tensor y = normalise(of.x, by, of.scale, of.shift, how);
     CHECK(to_doubles(y) == to_doubles(pointwise(call(formula), {plain})));
     const Tensor h = pointwise(call(slope), {of.g, y});
-    const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, how),
-                        expected = normalise_sums(h, of.x, {}, by);
+    const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, of.scale, of.shift, how),
+                        expected = normalise_sums(h, of.x, {}, by, of.scale, of.shift);
     CHECK(to_doubles(sums.scale) == to_doubles(expected.scale));
     CHECK(to_doubles(sums.shift) == to_doubles(expected.shift));
-    CHECK(to_doubles(normalise_data(of.g, of.x, y, by, of.scale, sums, how)) ==
-          to_doubles(normalise_data(h, of.x, {}, by, of.scale, sums)));
+    CHECK(to_doubles(normalise_data(of.g, of.x, y, by, of.scale, of.shift, sums, how)) ==
+          to_doubles(normalise_data(h, of.x, {}, by, of.scale, of.shift, sums)));
   };
   check(Activation::relu, Relu{}, ReluFromOutput{});
   check(Activation::leaky_relu, LeakyRelu{0.2f}, LeakyReluFromOutput{0.2f});
   check(Activation::tanh, Tanh{}, TanhFromOutput{});
   check(Activation::sigmoid, Sigmoid{}, SigmoidFromOutput{});
+  CHECK(to_doubles(normalise(of.x, by, of.scale, of.shift, {1e-5, Activation::silu})) ==
+        to_doubles(pointwise(call(Silu{}), {plain})));
 }
 
 TEST_CASE("normalise: with given moments the gradient of x is g scale / sd") {
   const Example of({7, 5}, DType::f64);
   const Moments by{rough({5}, DType::f64, 3), filled({5}, 0.25, DType::f64)};
-  const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, {}, {0});
+  const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, {}, {}, {0});
   const auto g = to_doubles(of.g), scale = to_doubles(of.scale), found = to_doubles(data);
   for (std::size_t i = 0; i < g.size(); ++i)
     CHECK(found[i] == doctest::Approx(g[i] * scale[i % 5] * 2).epsilon(1e-14));
@@ -128,6 +174,18 @@ TEST_CASE("normalise: a constant channel gives the shift") {
   CHECK(largest_error(to_doubles(y), to_doubles(contiguous(shift.expand({40, 3})))) < 1e-5);
 }
 
+TEST_CASE(
+    "normalise: groups of a channel are instances, and a scale of 0 stops no other gradient") {
+  const Example of({3, 6, 5, 24}, DType::f64);
+  const Moments alone = moments(of.x, Over::image), same = moments(of.x, Over::image, 1);
+  CHECK(to_doubles(alone.variance) == to_doubles(same.variance));
+  const Moments by = moments(of.x, Over::image, 4);
+  const Tensor zero = filled({24}, 0, DType::f64);
+  const NormaliseSums sums = normalise_sums(of.g, of.x, {}, by, zero, of.shift);
+  CHECK(to_doubles(normalise_data(of.g, of.x, {}, by, zero, of.shift, sums)) ==
+        std::vector<double>(static_cast<std::size_t>(of.x.numel()), 0.0));
+}
+
 TEST_CASE("normalise: strided views give the bits of their copies") {
   const Example of({6, 5, 4, 12}, DType::f32);
   const Tensor view = of.x.transpose(1, 2), copy = contiguous(view);
@@ -153,11 +211,11 @@ TEST_CASE("normalise: threads change no bit" * cpu_only) {
         continue;
       const Example of(shape, DType::f32);
       const auto all = [&] {
-        const Moments by = moments(of.x, over);
-        const Tensor y = normalise(of.x, by, of.scale, of.shift, {1e-5, Activation::relu});
-        const Normalise how{1e-5, Activation::relu};
-        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, how);
-        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, sums, how);
+        const Moments by = moments(of.x, over, over == Over::image ? 4 : 1);
+        const Normalise how{1e-5, over == Over::image ? Activation::silu : Activation::relu};
+        const Tensor y = normalise(of.x, by, of.scale, of.shift, how);
+        const NormaliseSums sums = normalise_sums(of.g, of.x, y, by, of.scale, of.shift, how);
+        const Tensor data = normalise_data(of.g, of.x, y, by, of.scale, of.shift, sums, how);
         return std::vector<std::vector<double>>{to_doubles(by.variance), to_doubles(y),
                                                 to_doubles(sums.scale), to_doubles(data)};
       };
@@ -181,9 +239,9 @@ TEST_CASE("normalise: instruction sets change no bit" * cpu_only) {
     rows.g = static_cast<const S*>(of.g.raw());
     rows.scale = static_cast<const A*>(of.scale.raw());
     rows.shift = static_cast<const A*>(of.shift.raw());
+    rows.group = 5;
     rows.positions = 700;
     rows.epsilon = A(1e-5);
-    rows.activation = Activation::tanh;
     const auto run = [&](const auto& loops) {
       A* at = statistics.data();
       loops.moments(rows, at, at + 20);
@@ -199,7 +257,10 @@ TEST_CASE("normalise: instruction sets change no bit" * cpu_only) {
       loops.data(rows);
       return std::tuple(statistics, values, y);
     };
-    CHECK(run(v3) == run(v4));
+    for (const Activation activation : {Activation::tanh, Activation::silu}) {
+      rows.activation = activation;
+      CHECK(run(v3) == run(v4));
+    }
   };
   same(isa_v3::normalise_table.f32, isa_v4::normalise_table.f32, DType::f32, 0.f, 0.f);
   same(isa_v3::normalise_table.f64, isa_v4::normalise_table.f64, DType::f64, 0., 0.);
@@ -212,14 +273,14 @@ TEST_CASE("normalise: nothing of no images, and shapes alone on meta") {
   const Moments none = moments(x, Over::image);
   CHECK(none.mean.shape() == Shape{0, 3});
   CHECK(normalise(x, none, {}, {}).shape() == x.shape());
-  const NormaliseSums sums = normalise_sums(x, x, {}, {filled({3}, 0), filled({3}, 1)});
+  const NormaliseSums sums = normalise_sums(x, x, {}, {filled({3}, 0), filled({3}, 1)}, {}, {});
   CHECK(sums.shift.to_vector<float>() == std::vector<float>(3, 0.f));
   const Tensor meta = Tensor::empty({2, 4, 3}, DType::bf16, Device::meta);
   const Moments by = moments(meta, Over::batch);
   CHECK(by.variance.dtype() == DType::f32);
   CHECK(normalise(meta, by, {}, {}).shape() == meta.shape());
-  CHECK(normalise_data(meta, meta, {}, by, {}, normalise_sums(meta, meta, {}, by)).dtype() ==
-        DType::bf16);
+  CHECK(normalise_data(meta, meta, {}, by, {}, {}, normalise_sums(meta, meta, {}, by, {}, {}))
+            .dtype() == DType::bf16);
 }
 
 TEST_CASE("normalise: errors say what does not fit") {
@@ -232,6 +293,9 @@ TEST_CASE("normalise: errors say what does not fit") {
         "moments: x is [2, 3], which has no axes to average over. Give it as [batch, …, "
         "channels].");
   CHECK(message([&] {
+          moments(filled({2, 4, 3}, 0), Over::image, 2);
+        }) == "moments: 3 channels do not make groups of 2: x is [2, 4, 3]. Give a divisor.");
+  CHECK(message([&] {
           moments(filled({0, 3}, 0), Over::batch);
         }) == "moments: there is no mean of no elements: x is [0, 3].");
   CHECK(message([&] { normalise(x, {}, {}, {}); }) == "normalise: mean or variance is undefined.");
@@ -240,6 +304,6 @@ TEST_CASE("normalise: errors say what does not fit") {
                     "on {0}.",
                     x.device()));
   CHECK(message([&] {
-          normalise_sums(filled({3, 2}, 0), x, {}, by);
+          normalise_sums(filled({3, 2}, 0), x, {}, by, {}, {});
         }) == fmt::format("normalise_sums: g must be f32 [2, 3] on {}, as x is.", x.device()));
 }

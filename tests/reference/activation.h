@@ -19,6 +19,8 @@ inline double activated(kernels::Activation activation, double slope, double x) 
       return std::tanh(x);
     case Activation::sigmoid:
       return 1 / (1 + std::exp(-x));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
   }
   return 0;
 }

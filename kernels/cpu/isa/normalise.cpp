@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/isa/lanes.h"
 #include "kernels/formulas.h"
+#include "kernels/normalise_groups.h"
 
 namespace likely::kernels::LIKELY_ISA {
 namespace {
@@ -94,14 +95,15 @@ void accumulate(const Wide& wide, A* sum, A* weighted, F value, G weight) {
   by_fours(
       wide, [](std::int64_t) {},
       [=](std::int64_t j, std::int64_t i) {
-        const A a = value(i), b = value(i + s), c = value(i + 2 * s), d = value(i + 3 * s);
+        const A a = value(j, i), b = value(j, i + s), c = value(j, i + 2 * s),
+                d = value(j, i + 3 * s);
         sum[j] += (a + b) + (c + d);
         weighted[j] += (a * weight(j, i) + b * weight(j, i + s)) +
                        (c * weight(j, i + 2 * s) + d * weight(j, i + 3 * s));
       },
       [=](std::int64_t j, std::int64_t i) {
-        sum[j] += value(i);
-        weighted[j] += value(i) * weight(j, i);
+        sum[j] += value(j, i);
+        weighted[j] += value(j, i) * weight(j, i);
       });
 }
 
@@ -224,8 +226,9 @@ struct Identity {
     return x;
   }
 };
+enum class Reads { nothing, value, argument };  // beside g
 struct Unchanged {
-  static constexpr bool reads_output = false;
+  static constexpr Reads reads = Reads::nothing;
   template <class A>
   A operator()(A g, A) const {
     return g;
@@ -233,7 +236,10 @@ struct Unchanged {
 };
 template <class F>
 struct FromOutput : F {
-  static constexpr bool reads_output = true;
+  static constexpr Reads reads = Reads::value;
+};
+struct FromArgument : SiluFromInput {
+  static constexpr Reads reads = Reads::argument;
 };
 
 template <class F>
@@ -249,6 +255,8 @@ void with_value(Activation activation, float slope, F f) {
       return f(Tanh{});
     case Activation::sigmoid:
       return f(Sigmoid{});
+    case Activation::silu:
+      return f(Silu{});
   }
 }
 template <class F>
@@ -264,34 +272,59 @@ void with_slope(Activation activation, float slope, F f) {
       return f(FromOutput<TanhFromOutput>{});
     case Activation::sigmoid:
       return f(FromOutput<SigmoidFromOutput>{});
+    case Activation::silu:
+      return f(FromArgument{});
   }
 }
 
-template <class S, class A, class F>
-void block_sums(const NormaliseRows<S, A>& of, A (&pair)[2][widest], std::int64_t first,
-                std::int64_t rows, F slope) {
-  const Wide wide(rows, of.stride, of.columns);
-  const std::int64_t skipped = first * of.stride;
-  const S *x = of.x + skipped, *g = of.g + skipped, *y = F::reads_output ? of.y + skipped : g;
-  alignas(64) A mean[widest];
-  repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
-  accumulate(
-      wide, pair[0], pair[1],
-      [=](std::int64_t i) { return A(slope(A(widened(g[i])), A(widened(y[i])))); },
-      [=, middle = &mean[0]](std::int64_t j, std::int64_t i) {
-        return A(widened(x[i])) - middle[j];
-      });
-  fold(wide, of.columns, pair[0]);
-  fold(wide, of.columns, pair[1]);
+// scale / √(variance + ε)
+template <class S, class A>
+A factor_of(const NormaliseRows<S, A>& of, std::int64_t c) {
+  return (of.scale ? of.scale[c] : A(1)) / sqrt(of.variance[c] + of.epsilon);
+}
+template <class S, class A>
+A shift_of(const NormaliseRows<S, A>& of, std::int64_t c) {
+  return of.shift ? of.shift[c] : A(0);
+}
+
+// What a slope takes beside g: y, or the activation's argument, the bits that normalise() has.
+template <Reads reads, class A, class S>
+A told(const S* y, std::int64_t i, A centred, A factor, A shift) {
+  if constexpr (reads == Reads::argument)
+    return multiply_add(centred, factor, shift);
+  else
+    return widened(y[i]);
 }
 
 template <class S, class A>
 void sums(const NormaliseRows<S, A>& of, A* of_shift, A* of_scale) {
+  const Wide all(of.rows, of.stride, of.columns);
+  alignas(64) A means[widest], factors[widest], shifts[widest];
+  repeat(all, of.columns, means, [&](std::int64_t c) { return of.mean[c]; });
+  repeat(all, of.columns, factors, [&](std::int64_t c) { return factor_of(of, c); });
+  repeat(all, of.columns, shifts, [&](std::int64_t c) { return shift_of(of, c); });
   with_slope(of.activation, of.slope, [&](auto slope) {
-    over_blocks<AddPairs>(of, of_shift, of_scale,
-                          [&](A(&pair)[2][widest], std::int64_t first, std::int64_t rows) {
-                            block_sums(of, pair, first, rows, slope);
-                          });
+    constexpr Reads reads = decltype(slope)::reads;
+    over_blocks<AddPairs>(
+        of, of_shift, of_scale, [&](A(&pair)[2][widest], std::int64_t first, std::int64_t rows) {
+          const Wide wide(rows, of.stride, of.columns);
+          const std::int64_t skipped = first * of.stride;
+          const S *x = of.x + skipped, *g = of.g + skipped,
+                  *y = reads == Reads::value ? of.y + skipped : g;
+          const A *mean = means, *factor = factors, *shift = shifts;
+          const auto centred = [=](std::int64_t j, std::int64_t i) {
+            return A(widened(x[i])) - mean[j];
+          };
+          accumulate(
+              wide, pair[0], pair[1],
+              [=](std::int64_t j, std::int64_t i) {
+                return A(
+                    slope(A(widened(g[i])), told<reads>(y, i, centred(j, i), factor[j], shift[j])));
+              },
+              centred);
+          fold(wide, of.columns, pair[0]);
+          fold(wide, of.columns, pair[1]);
+        });
   });
   for (std::int64_t c = 0; c < of.columns; ++c)
     of_scale[c] /= sqrt(of.variance[c] + of.epsilon);
@@ -322,17 +355,12 @@ void over_rows(const Wide& wide, F row) {
 }
 
 template <class S, class A>
-A factor_of(const NormaliseRows<S, A>& of, std::int64_t c) {
-  return (of.scale ? of.scale[c] : A(1)) / sqrt(of.variance[c] + of.epsilon);
-}
-
-template <class S, class A>
 void normalise(const NormaliseRows<S, A>& of) {
   const Wide wide(of.rows, of.stride, of.columns);
   alignas(64) A mean[widest_written], factor[widest_written], shift[widest_written];
   repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
   repeat(wide, of.columns, factor, [&](std::int64_t c) { return factor_of(of, c); });
-  repeat(wide, of.columns, shift, [&](std::int64_t c) { return of.shift ? of.shift[c] : A(0); });
+  repeat(wide, of.columns, shift, [&](std::int64_t c) { return shift_of(of, c); });
   with_value(of.activation, of.slope, [&](auto activation) {
     over_rows(wide, [&](std::int64_t at, std::int64_t count) {
       const S* x = of.x + at;
@@ -345,31 +373,46 @@ void normalise(const NormaliseRows<S, A>& of) {
   });
 }
 
-// factor (h - Σh / n - x̂ Σhx̂ / n), as factor h + (tilt (x - mean) + level).
+// to[c] = Σ of scale times a sum over the channels that share moments with c, divided by how many
+// elements these have; 0 for no sums.
+template <class S, class A>
+void share_sums(const NormaliseRows<S, A>& of, const A* sums, A* to) {
+  for (std::int64_t c = 0; c < of.columns;) {
+    const std::int64_t begin = c - (of.first + c) % of.group;
+    const A mean = sums ? group_sum(sums + begin, of.scale ? of.scale + begin : nullptr, of.group) /
+                              (of.positions * A(of.group))
+                        : A(0);
+    for (; c < begin + of.group && c < of.columns; ++c)
+      to[c] = mean;
+  }
+}
+
+// (scale h - mean of scale h - x̂ · mean of scale h x̂) / sd, the means over all elements that share
+// moments: as factor h + (tilt (x - mean) + level).
 template <class S, class A>
 void data(const NormaliseRows<S, A>& of) {
   const Wide wide(of.rows, of.stride, of.columns);
-  alignas(64) A mean[widest_written], factor[widest_written];
+  alignas(64) A mean[widest_written], factor[widest_written], shift[widest_written];
   alignas(64) A level[widest_written], tilt[widest_written];
+  share_sums(of, of.sum_shift, level);
+  share_sums(of, of.sum_scale, tilt);
   repeat(wide, of.columns, mean, [&](std::int64_t c) { return of.mean[c]; });
   repeat(wide, of.columns, factor, [&](std::int64_t c) { return factor_of(of, c); });
-  repeat(wide, of.columns, level, [&](std::int64_t c) {
-    return of.sum_shift ? -factor[c] * (of.sum_shift[c] / of.positions) : A(0);
-  });
-  repeat(wide, of.columns, tilt, [&](std::int64_t c) {
-    return of.sum_scale
-               ? -factor[c] * (of.sum_scale[c] / of.positions) / sqrt(of.variance[c] + of.epsilon)
-               : A(0);
-  });
+  repeat(wide, of.columns, shift, [&](std::int64_t c) { return shift_of(of, c); });
+  repeat(wide, of.columns, level,
+         [&](std::int64_t c) { return -level[c] / sqrt(of.variance[c] + of.epsilon); });
+  repeat(wide, of.columns, tilt,
+         [&](std::int64_t c) { return -tilt[c] / (of.variance[c] + of.epsilon); });
   with_slope(of.activation, of.slope, [&](auto slope) {
+    constexpr Reads reads = decltype(slope)::reads;
     over_rows(wide, [&](std::int64_t at, std::int64_t count) {
-      const S *x = of.x + at, *g = of.g + at, *y = slope.reads_output ? of.y + at : g;
+      const S *x = of.x + at, *g = of.g + at, *y = reads == Reads::value ? of.y + at : g;
       S* out = of.out + at;
 #pragma omp simd
       for (std::int64_t j = 0; j < count; ++j) {
-        const A h = slope(A(widened(g[j])), A(widened(y[j])));
-        out[j] = narrowed<S>(multiply_add(
-            h, factor[j], multiply_add(A(widened(x[j])) - mean[j], tilt[j], level[j])));
+        const A centred = A(widened(x[j])) - mean[j];
+        const A h = slope(A(widened(g[j])), told<reads>(y, j, centred, factor[j], shift[j]));
+        out[j] = narrowed<S>(multiply_add(h, factor[j], multiply_add(centred, tilt[j], level[j])));
       }
     });
   });

@@ -27,7 +27,8 @@ struct NormaliseRows {
   S* out;
   const A *mean, *variance, *scale, *shift;
   const A *sum_shift, *sum_scale;
-  A positions, epsilon;  // how many the sums are over
+  std::int64_t first, group;  // the first channel; how many have their moments in common
+  A positions, epsilon;       // how many the sums are over
   Activation activation;
   float slope;
 };

@@ -1,0 +1,36 @@
+// What channels of a group share in normalisation, on every device.
+#pragma once
+#include <cstdint>
+
+#include "tensor/host_device.h"
+
+namespace likely::kernels {
+
+// Moments of channels of equally many elements become those of all, each channel's the same (Chan,
+// Golub, LeVeque 1983). In double, as a group may be all channels.
+template <class A>
+LIKELY_HD void share_moments(A* mean, A* variance, std::int64_t group) {
+  double sum = 0, squares = 0;
+  for (std::int64_t c = 0; c < group; ++c)
+    sum += mean[c];
+  const double of_all = sum / group;
+  for (std::int64_t c = 0; c < group; ++c) {
+    const double apart = mean[c] - of_all;
+    squares += variance[c] + apart * apart;
+  }
+  for (std::int64_t c = 0; c < group; ++c) {
+    mean[c] = static_cast<A>(of_all);
+    variance[c] = static_cast<A>(squares / group);
+  }
+}
+
+// Σ of scale times a sum over the channels of a group, from its first one on; 1 for no scale.
+template <class A>
+LIKELY_HD A group_sum(const A* sums, const A* scale, std::int64_t group) {
+  double sum = 0;
+  for (std::int64_t c = 0; c < group; ++c)
+    sum += static_cast<double>(sums[c]) * (scale ? scale[c] : A(1));
+  return static_cast<A>(sum);
+}
+
+}  // namespace likely::kernels
