@@ -5,6 +5,16 @@
 #include "kernels/copy.h"
 
 namespace likely {
+namespace {
+
+std::string name_in_pytorch(const std::string& name) {
+  return name == "scale"              ? "weight"
+         : name == "shift"            ? "bias"
+         : name == "running_variance" ? "running_var"
+                                      : name;
+}
+
+}  // namespace
 
 BatchNorm::BatchNorm(std::int64_t channels, const Options& options)
     : how_{options.epsilon, options.activation, options.slope},
@@ -28,11 +38,7 @@ Variable BatchNorm::operator()(const Variable& x) {
 }
 
 Module::Named BatchNorm::in_pytorch(const std::string& name, const Tensor& value) const {
-  return {name == "scale"              ? "weight"
-          : name == "shift"            ? "bias"
-          : name == "running_variance" ? "running_var"
-                                       : name,
-          value};
+  return {name_in_pytorch(name), value};
 }
 
 void BatchNorm::stage(const kernels::Moments& of_batch, std::int64_t count) {
@@ -58,5 +64,15 @@ InstanceNorm::InstanceNorm(std::int64_t channels, const kernels::Normalise& how)
     : how_(how),
       scale(add("scale", Parameter({channels}, constant(1)))),
       shift(add("shift", Parameter({channels}, zeros()))) {}
+
+GroupNorm::GroupNorm(std::int64_t channels, std::int64_t groups, const kernels::Normalise& how)
+    : groups_(groups),
+      how_(how),
+      scale(add("scale", Parameter({channels}, constant(1)))),
+      shift(add("shift", Parameter({channels}, zeros()))) {}
+
+Module::Named GroupNorm::in_pytorch(const std::string& name, const Tensor& value) const {
+  return {name_in_pytorch(name), value};
+}
 
 }  // namespace likely

@@ -59,4 +59,23 @@ class InstanceNorm : public Module {
   Parameter scale, shift;
 };
 
+// Wu & He 2018: groups of neighbouring channels of each image by their own mean and variance.
+class GroupNorm : public Module {
+ public:
+  GroupNorm(std::int64_t channels, std::int64_t groups, const kernels::Normalise& how = {});
+  Variable operator()(const Variable& x) const {
+    return group_norm(x, scale, shift, groups_, how_);
+  }
+
+ protected:
+  Named in_pytorch(const std::string& name, const Tensor& value) const override;
+
+ private:
+  std::int64_t groups_;
+  kernels::Normalise how_;
+
+ public:
+  Parameter scale, shift;
+};
+
 }  // namespace likely

@@ -102,6 +102,20 @@ TEST_CASE("layer_norm: a row has mean 0 and variance 1 before scale and shift") 
     CHECK(y[i] == doctest::Approx(expected[i]));
 }
 
+TEST_CASE("group_norm: the channels of a group by one mean and variance, named as PyTorch does") {
+  GroupNorm norm(4, 2, {0, Activation::relu});
+  norm.initialise(1);
+  norm.scale.value().data<float>()[1] = 2;
+  const Variable x(tensor({1, 2, 4}, {1, 3, 10, 14, 1, 3, 10, 14}));
+  CHECK(doubles(norm(x).value()) == std::vector<double>{0, 2, 0, 1, 0, 2, 0, 1});
+  CHECK(norm.for_pytorch()[0].first == "weight");
+  CHECK(norm.for_pytorch()[1].first == "bias");
+  CHECK_THROWS_WITH_AS(GroupNorm(4, 3)(x),
+                       "group_norm: 3 groups cannot share the channels, the last axis of [1, 2, "
+                       "4]. Give x as [images, …, channels] and a divisor of the channels.",
+                       Error);
+}
+
 TEST_CASE("instance_norm: each channel of each image by itself, in training and evaluation") {
   InstanceNorm norm(1, {0, Activation::relu});
   norm.initialise(1);
