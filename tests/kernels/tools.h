@@ -48,13 +48,17 @@ inline Tensor on_cpu(const Tensor& x) {
   return x.view({elements}, {1}, 0).to(Device::cpu).view(x.shape(), x.strides(), x.offset());
 }
 
-// max |y - expected| / (1 + |expected|)
+// max |y - expected| / (1 + |expected|); NaN where one is NaN
 inline double largest_error(const std::vector<double>& y, const std::vector<double>& expected) {
   require(y.size() == expected.size(), "test: {} values where {} are expected.", y.size(),
           expected.size());
   double largest = 0;
-  for (std::size_t i = 0; i < y.size(); ++i)
-    largest = std::max(largest, std::abs(y[i] - expected[i]) / (1 + std::abs(expected[i])));
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double error = std::abs(y[i] - expected[i]) / (1 + std::abs(expected[i]));
+    if (std::isnan(error))
+      return error;
+    largest = std::max(largest, error);
+  }
   return largest;
 }
 
