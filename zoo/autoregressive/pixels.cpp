@@ -187,8 +187,15 @@ void pixels_for_data(Settings& settings, Preset preset, const std::string& data)
   const bool few_pixels = data == "bars" || data.starts_with("ising-");
   if (few_pixels && preset != Preset::paper)
     settings.set("steps", std::int64_t{preset == Preset::quick ? 2000 : 10000});
-  if (data == "shapes-rgb" || data.starts_with("cifar") || data.starts_with("pngs"))
-    settings.set("head", std::string("softmax"));
+  const bool in_colour =
+      data == "shapes-rgb" || data.starts_with("cifar") || data.starts_with("pngs");
+  if (!in_colour)
+    return;
+  settings.set("head", std::string("softmax"));
+  if (preset != Preset::paper) {
+    settings.set("batch", std::int64_t{16});
+    settings.set("steps", std::int64_t{preset == Preset::quick ? 100 : 1500});
+  }
 }
 
 }  // namespace likely
