@@ -198,7 +198,7 @@ void compare(const Options& o, const std::string& self) {
                       report);
       for (const Part& part : workload.parts) {
         const double a = ours["parts"][part.name]["median_ms"],
-                     b = theirs["parts"][part.name]["median_ms"];
+                     b = part.of_peer * theirs["parts"][part.name]["median_ms"].get<double>();
         std::vector<Pairs>& of_part = pairs[part.name];
         of_part.resize(peers.size());
         of_part[p].ours.push_back(a);

@@ -14,12 +14,14 @@ ModelDescription vae_description();
 ModelDescription dcgan_description();
 ModelDescription wgan_gp_description();
 ModelDescription pixelcnn_description();
+ModelDescription ddpm_description();
 
-// A part of a step: an update of one network, or the whole step.
+// What is timed: an update of one network, the whole step, or a batch of samples.
 struct Part {
-  static constexpr int whole = -1;
+  static constexpr int whole = -1, samples = -2;
   std::string name;
   int network = whole;
+  int of_peer = 1;  // so many of the peer's parts of this name do the same
 };
 
 struct Workload {
@@ -32,6 +34,12 @@ struct Workload {
   std::vector<Part> parts;
 };
 
+// As the peer trains it: no clipping, no layer that begins at zero; a sample is one step back.
+inline std::map<std::string, std::string> ddpm(const std::string& preset) {
+  return {{"preset", preset},    {"last-layers", "glorot"}, {"clip", "0"},
+          {"average", "0.9999"}, {"sampler", "ancestral"},  {"sampling-steps", "1"}};
+}
+
 inline const std::vector<Workload>& workloads() {
   static const std::vector<Workload> all{
       {"vae", vae_description(), {{"preset", "paper"}}, {28, 28, 1}, 2, 128, {{"step"}}},
@@ -43,7 +51,24 @@ inline const std::vector<Workload>& workloads() {
        256,
        64,
        {{"critic", 0}, {"generator", 1}}},
-      {"pixelcnn", pixelcnn_description(), {{"preset", "paper"}}, {28, 28, 1}, 2, 64, {{"step"}}}};
+      {"pixelcnn", pixelcnn_description(), {{"preset", "paper"}}, {28, 28, 1}, 2, 64, {{"step"}}},
+      // The peer computes all pixels for each of 784.
+      {"pixelcnn-sample",
+       pixelcnn_description(),
+       {{"preset", "paper"}},
+       {28, 28, 1},
+       2,
+       16,
+       {{"pixel", Part::samples, 784}}},
+      {"ddpm-small", ddpm_description(), ddpm("small"), {32, 32, 1}, 256, 64, {{"step"}}},
+      {"ddpm-paper", ddpm_description(), ddpm("paper"), {32, 32, 3}, 256, 8, {{"step"}}},
+      {"ddpm-sample",
+       ddpm_description(),
+       ddpm("small"),
+       {32, 32, 1},
+       256,
+       64,
+       {{"reverse", Part::samples}}}};
   return all;
 }
 
@@ -71,8 +96,10 @@ class Trained : public StepContext {
     }
   }
 
-  // Runs a part once; the loss.
+  // Runs a part once; the loss, or one number of a sample.
   Tensor run(const Part& part) {
+    if (part.network == Part::samples)
+      return model_->sample(batch_.images.size(0), *random_).reshape({-1}).slice(0, 0, 1);
     if (part.network == Part::whole)
       return model_->step(*this);
     const auto network = static_cast<std::size_t>(part.network);

@@ -7,34 +7,16 @@
 namespace likely {
 namespace {
 
-// TEMPORARY until the fused ones land.
-struct GroupNorm : Module {
-  GroupNorm(std::int64_t channels, std::int64_t groups, bool activated)
-      : groups(groups),
-        activated(activated),
-        scale(add("scale", Parameter({channels}, constant(1)))),
-        shift(add("shift", Parameter({channels}, zeros()))) {}
-  Variable operator()(const Variable& x) const {
-    const Variable r = reshape(x, {x.size(0), x.size(1) * x.size(2), groups, x.size(3) / groups});
-    const Variable centred = r - mean(r, {1, 3}, Keep::yes);
-    const Variable y =
-        reshape(centred / sqrt(mean(square(centred), {1, 3}, Keep::yes) + 1e-5), x.shape()) *
-            scale +
-        shift;
-    return activated ? silu(y) : y;
-  }
-  std::int64_t groups;
-  bool activated;
-  Parameter scale, shift;
-};
+constexpr kernels::Normalise then_silu{1e-5, Activation::silu};
+
 class ResidualBlock : public Module {
  public:
   ResidualBlock(std::int64_t in, std::int64_t out, std::int64_t features, const UnetOptions& how)
       : dropout_(how.dropout),
-        before_(in, how.groups, true),
+        before_(in, how.groups, then_silu),
         first_(in, out, 3, {.padding = 1}),
         of_time_(features, out),
-        between_(out, how.groups, true),
+        between_(out, how.groups, then_silu),
         second_(out, out, 3, {.padding = 1}, Activation::none, Bias::yes, how.last) {
     add("before", before_);
     add("first", first_);
@@ -68,7 +50,7 @@ class ResidualBlock : public Module {
 class AttentionBlock : public Module {
  public:
   AttentionBlock(std::int64_t channels, const UnetOptions& how)
-      : before_(channels, how.groups, false),
+      : before_(channels, how.groups),
         query_(channels, channels),
         key_(channels, channels),
         value_(channels, channels),
@@ -128,7 +110,7 @@ class Unet : public Denoiser {
         in_(image[2], how.width, 3, {.padding = 1}),
         middle_(top(), top(), true, features_, how),
         last_block_(top(), top(), false, features_, how),
-        norm_(how.width, how.groups, true),
+        norm_(how.width, how.groups, then_silu),
         out_(how.width, image[2], 3, {.padding = 1}, Activation::none, Bias::yes, how.last) {
     add("time", time_);
     add("in", in_);
