@@ -36,8 +36,8 @@ struct Workload {
 
 // As the peer trains it: no clipping, no layer that begins at zero; a sample is one step back.
 inline std::map<std::string, std::string> ddpm(const std::string& preset) {
-  return {{"preset", preset},    {"last-layers", "glorot"}, {"clip", "0"},
-          {"average", "0.9999"}, {"sampler", "ancestral"},  {"sampling-steps", "1"}};
+  return {{"preset", preset},    {"blocks", "2"},          {"last-layers", "glorot"}, {"clip", "0"},
+          {"average", "0.9999"}, {"sampler", "ancestral"}, {"sampling-steps", "1"}};
 }
 
 inline const std::vector<Workload>& workloads() {

@@ -385,7 +385,7 @@ ModelDescription ddpm_description() {
        4},
       {"multipliers", "of the width, by level; each level after the first halves the image", "1,2",
        "1,2,2", "1,2,2,2"},
-      {"blocks", "residual blocks a level on the way down; one more on the way up", 1, 2, 2, {}, 1},
+      {"blocks", "residual blocks a level on the way down; one more on the way up", 1, 1, 2, {}, 1},
       {"attention", "level, from 0, whose maps attend to themselves; the middle always does", 2, 2,
        1},
       {"groups", "of a group normalisation", 8, 8, 32, {}, 1},
@@ -416,7 +416,7 @@ ModelDescription ddpm_description() {
        0.999, 0.9999},
       fixed_setting("clip", "of the gradient's norm; 0: none", 1.0),
       steps_setting(300, 3000, 800000),
-      batch_setting(32, 64, 128),
+      batch_setting(32, 32, 128),
       rate_setting(1e-3, 1e-3, 2e-4),
       schedule_setting("cosine", "cosine", "constant"),
       warm_up_setting(20, 100, 5000),
@@ -437,7 +437,7 @@ ModelDescription ddpm_description() {
   d.evaluation_samples = 10;
   d.faithfulness = {
       {"network", "U-Net, 35.7 M parameters (CIFAR-10)", "the same, 35,746,307 parameters",
-       "`paper`: the same; `small` 1.6 M, `quick` 0.1 M", "what two cores train in their time"},
+       "`paper`: the same; `small` 1.1 M, `quick` 0.1 M", "what two cores train in their time"},
       {"attention", "at 16x16 and in the middle", "the same",
        "by level: `paper` the same, else in the middle", "small maps alone are cheap"},
       {"down and up", "stride 2; nearest pixel, then a convolution", "the same, padded on one side",

@@ -182,8 +182,8 @@ ModelDescription pixelcnn_description() {
   d.summary = "pixel by pixel: two stacks of gated convolutions, with an exact likelihood";
   d.settings = {{"width", "channels of each stack", 16, 32, 64, {}, 1},
                 {"layers", "gated layers after the first", 3, 5, 7, {}, 1},
-                steps_setting(500, 2500, 100000),
-                batch_setting(32, 64, 64),
+                steps_setting(500, 7500, 100000),
+                batch_setting(32, 16, 64),
                 rate_setting(3e-3, 2e-3, 1e-3),
                 schedule_setting("cosine", "cosine", "constant")};
   for (const auto& settings : {head_settings(10), condition_settings()})

@@ -26,6 +26,7 @@ const Family families[] = {
     {{"code length", "decoded bit for bit"}, why_not_autoregressive, coding},
     {{"ELBO <= IWAE-k", "IWAE-k rises with k"}, why_no_importance_bound, importance_bounds},
     {{"IWAE-k <= log p"}, why_no_known_log_p, nullptr},
+    {{"terms of the bound", "all times at once"}, why_no_terms, terms_of_bound},
 };
 
 const char* name_of(AuditCheck::Result result) {

@@ -15,12 +15,13 @@
 #include "zoo/run/trainer.h"
 
 namespace likely {
-namespace {
 
 AuditCheck judged(const std::string& name, bool holds, double value, double bar,
                   const std::string& words) {
   return {name, holds ? AuditCheck::Result::holds : AuditCheck::Result::fails, value, bar, words};
 }
+
+namespace {
 
 // The larger one; NaN where one of them is.
 double larger(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
@@ -158,6 +159,8 @@ void sum_of_bound(const AuditSubject& subject, const AuditNames& names, AuditChe
 std::string why_no_sum_of_bound(const AuditSubject& subject) {
   if (subject.is_exact())
     return "the likelihood is exact";
+  if (why_no_terms(subject).empty())
+    return "a network that halves images has no small ones; the terms of its bound stand below";
   if (subject.data.levels == 0)
     return no_levels;
   if (!SmallImages(subject.images.size(-1), subject.data.levels).whole())

@@ -49,4 +49,13 @@ void importance_bounds(const AuditSubject& subject, const AuditNames& names, Aud
 
 std::string why_no_known_log_p(const AuditSubject& subject);
 
+// A diffusion's bound is the sum of its terms, which are divergences up to the last; and the times
+// that are drawn estimate what all of them together say.
+std::string why_no_terms(const AuditSubject& subject);
+void terms_of_bound(const AuditSubject& subject, const AuditNames& names, AuditChecks& checks);
+
+// A check with its outcome.
+AuditCheck judged(const std::string& name, bool holds, double value, double bar,
+                  const std::string& words);
+
 }  // namespace likely
