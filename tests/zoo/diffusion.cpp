@@ -118,6 +118,12 @@ TEST_CASE("diffusion: as many strata as times are all times, each once") {
   CHECK(seen[0] == 0);
   for (std::size_t t = 1; t <= 50; ++t)
     CHECK(seen[t] == 3);
+  // Fewer are as many as were asked for.
+  for (const std::int64_t strata : {1, 2, 7, 10, 30, 48})
+    CHECK(diffusion
+              .bound(count, kernels::normal({3, 2}, random.draw("test/points")),
+                     ReverseVariance::fixed_large, strata, random)
+              .by_stratum.size() == static_cast<std::size_t>(strata));
 }
 
 TEST_CASE("discretised normal: all levels together have probability 1, also far away") {

@@ -5,6 +5,7 @@
 #include "tests/zoo/tiny_run.h"
 #include "zoo/data/stored.h"
 #include "zoo/models/dcgan.h"
+#include "zoo/models/ddpm.h"
 #include "zoo/models/pixelcnn.h"
 #include "zoo/models/vae.h"
 #include "zoo/run/audit.h"
@@ -280,7 +281,7 @@ TEST_CASE("audit: a bound without importance samples must add up to 1 at most") 
 TEST_CASE("audit: a model without a likelihood is told so") {
   const Audit found = audited(dcgan_description(), {{"data", "shapes"}, {"width", "4"}}, 2);
   CHECK(found.passed());
-  CHECK(found.checks.size() == 10);
+  CHECK(found.checks.size() == 12);
   for (const AuditCheck& check : found.checks) {
     CHECK(check.result == AuditCheck::Result::does_not_apply);
     CHECK(check.words == "the model has no likelihood");
@@ -302,13 +303,13 @@ TEST_CASE(
   const Outcome good = audit(Fault::none);
   CHECK(good.exit_code == 0);
   CHECK(good.out.starts_with("audit of chain on bars-4, "));
-  CHECK(std::count(good.out.begin(), good.out.end(), '\n') == 11);
+  CHECK(std::count(good.out.begin(), good.out.end(), '\n') == 13);
   CHECK(
       good.out.find("\n  decoded bit for bit        holds                 0 <= 0       images that "
                     "differ from those that were encoded\n") != std::string::npos);
   const auto json = nlohmann::json::parse(read_file(folder / "a.json"));
   CHECK(json["passed"] == true);
-  CHECK(json["checks"].size() == 10);
+  CHECK(json["checks"].size() == 12);
   CHECK(json["checks"][0]["name"] == "probabilities add up to 1");
   CHECK(json["checks"][0]["bar"] == 1e-12);
   CHECK(json["checks"][2]["result"] == "does not apply");
@@ -318,4 +319,57 @@ TEST_CASE(
   CHECK(bad.exit_code == 5);
   CHECK(bad.out.find("\n  probabilities add up to 1  FAILS ") != std::string::npos);
   CHECK(nlohmann::json::parse(read_file(folder / "a.json"))["checks"][0]["result"] == "fails");
+}
+
+namespace {
+
+// A small diffusion whose terms do not add up to its bound, or which few times estimate wrongly.
+// bound.
+class Miscounted : public Ddpm {
+ public:
+  enum class Lie { none, sum, estimate };
+  static inline Lie lie = Lie::none;
+  explicit Miscounted(const DataInfo& data)
+      : Ddpm(Diffusion(data.image, data.levels, NoiseSchedule::linear(60)), options()) {}
+
+  Likelihood likelihood(const Tensor& samples, std::int64_t strata, Random& random,
+                        const std::function<void(std::int64_t)>& done) override {
+    Likelihood found = Ddpm::likelihood(samples, strata, random, done);
+    const bool few = strata < 50;
+    for (double& value : found.log_likelihood)
+      if (lie == Lie::sum || (lie == Lie::estimate && few))
+        value *= 0.8;
+    return found;
+  }
+
+ private:
+  static Options options() {
+    Options options;
+    options.unet = {.width = 4,
+                    .multipliers = {1, 2},
+                    .blocks = 1,
+                    .attention = 1,
+                    .groups = 2,
+                    .dropout = 0,
+                    .last = glorot_uniform()};
+    return options;
+  }
+};
+
+Audit diffusion_with(Miscounted::Lie lie) {
+  ModelDescription description = ddpm_description();
+  description.make = [](const Settings&, const DataInfo& data) {
+    return std::make_unique<Miscounted>(data);
+  };
+  Miscounted::lie = lie;
+  return audited(description, {{"data", "bars"}}, 8);
+}
+
+}  // namespace
+
+TEST_CASE("audit: a diffusion's terms add up to its bound, which few times estimate") {
+  CHECK(holding(diffusion_with(Miscounted::Lie::none)) == "terms of the bound, all times at once");
+  CHECK(failing(diffusion_with(Miscounted::Lie::none)) == "");
+  CHECK(failing(diffusion_with(Miscounted::Lie::sum)) == "terms of the bound");
+  CHECK(failing(diffusion_with(Miscounted::Lie::estimate)) == "all times at once");
 }

@@ -65,11 +65,13 @@ std::vector<int> all_but_the_first(const Variable& x) {
   return axes;
 }
 
-// Parts of 0 … all - 1 whose ends grow by a factor: the first steps, of which each is worth most
-// nats, are in short ones.
-std::int64_t end_of_stratum(std::int64_t s, std::int64_t strata, std::int64_t all) {
-  const double power = static_cast<double>(s + 1) / static_cast<double>(strata);
-  return std::max<std::int64_t>(s + 1, std::llround(std::pow(static_cast<double>(all), power)));
+// The end of a part of the times `begin` … all - 1, of which it is one of `parts`. Ends grow by a
+// factor: of the first times each is worth most nats, and they stand in short parts.
+std::int64_t end_of_part(std::int64_t begin, std::int64_t part, std::int64_t parts,
+                         std::int64_t all) {
+  const double power = static_cast<double>(part + 1) / static_cast<double>(parts);
+  return std::clamp<std::int64_t>(std::llround(std::pow(static_cast<double>(all), power)),
+                                  begin + 1, all - (parts - part - 1));
 }
 
 std::vector<double> squared_norms(const Variable& x) {
@@ -112,10 +114,11 @@ DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& sampl
   };
 
   result.steps.assign(static_cast<std::size_t>(count), 0);
-  for (std::int64_t low = 1, s = 0; low <= later; ++s) {  // step 0 is the decoder's
-    const std::int64_t end = 1 + end_of_stratum(s, std::min(strata, later), later),
-                       length = end - low;
-    const Seen seen = look(std::exchange(low, end), length);
+  strata = std::min(strata, later);
+  for (std::int64_t part = 0, begin = 0, end; part < strata; ++part, begin = end) {
+    end = end_of_part(begin, part, strata, later);
+    const std::int64_t length = end - begin;
+    const Seen seen = look(1 + begin, length);  // step 0 is the decoder's
     double total = 0;
     for (std::size_t i = 0; i < result.steps.size(); ++i) {
       const double nats =
