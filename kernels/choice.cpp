@@ -29,7 +29,10 @@ constexpr VendorModule vendor_modules[] = {
     {Device::cpu, "convolution", onednn, onednn_build, onednn_file, ""},
     {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
      "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
-     "libcublasLt.so.13"}};
+     "libcublasLt.so.13"},
+    {Device::cuda, "convolution", "cuDNN 9 (libcudnn.so.9)",
+     "Install cuDNN with its headers beside the CUDA Toolkit, then build again",
+     "liblikely_cudnn.so", "libcudnn.so.9"}};
 
 VendorLibrary open(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};

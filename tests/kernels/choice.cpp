@@ -8,7 +8,6 @@
 
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
-#include "kernels/module.h"
 #include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
 
@@ -101,7 +100,7 @@ TEST_CASE(
              : fmt::format("--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
                            library.family, library.library, library.problem, library.install,
                            library.family)));
-    if (!module_exists("liblikely_cublaslt.so"))
+    if (!gpu_kernels_built())
       CHECK(library.problem == "it was not there when likely was built");
     if (!vendor_missing())
       CHECK(message([&] { choose_kernels(choice); }) == "no error");

@@ -1,8 +1,5 @@
-// Vendor libraries beside our own kernels: on the CPU, on a GPU, and never where cuda is emulated.
+// Products by vendor libraries against f64, in the shapes and layouts that ours are tested in.
 #include <doctest/doctest.h>
-
-#include <cmath>
-#include <map>
 
 #include "kernels/choice.h"
 #include "kernels/matmul.h"
@@ -10,92 +7,15 @@
 #include "tensor/allocator.h"
 #include "tests/device.h"
 #include "tests/kernels/matmul_problems.h"
-#include "tests/kernels/tools.h"
+#include "tests/kernels/vendor.h"
 
 using namespace likely;
 using namespace likely::kernels;
 
 namespace {
 
-struct OwnAgain {
-  ~OwnAgain() {
-    choose_kernels("own");
-    choose_products(Products::f32);
-  }
-};
-
-// One family by the vendor while it lives.
-class ByVendor {
- public:
-  explicit ByVendor(const std::string& family, const char* choice = "vendor") {
-    for (const VendorLibrary& library : vendor_libraries(device_under_test()))
-      if (library.family == family)
-        problem_ = library.problem;
-    if (there())
-      choose_kernels(family + "=" + choice, device_under_test());
-    else
-      MESSAGE("skipped: ", problem_);
-  }
-  bool there() const { return problem_.empty(); }
-
- private:
-  std::string problem_ = "this device has no vendor library for it";
-  OwnAgain after_;
-};
-
-// How operands are read: f64, and what an operand's rounding does to a product, in units of it.
-struct Precision {
-  std::string name;
-  DType dtype;
-  Products products;
-  double rounding, sum_unit, unit;
-};
-const Precision precisions[] = {{"f32", DType::f32, Products::f32, 0, 0x1p-24, 0x1p-24},
-                                {"tf32", DType::f32, Products::tf32, 0x1p-9, 0x1p-24, 0x1p-24},
-                                {"bf16", DType::bf16, Products::f32, 0, 0x1p-24, 0x1p-8},
-                                {"f64", DType::f64, Products::f32, 0, 0x1p-53, 0x1p-53}};
-
-Tensor wide(const Tensor& x) { return cast(contiguous(on_cpu(x)), DType::f64); }
-Tensor magnitude(const Tensor& x) {
-  std::vector<double> values = to_doubles(wide(x));
-  for (double& value : values)
-    value = std::fabs(value);
-  return Tensor::of(x.shape(), values);
-}
-
-// The largest error of y in units of what rounding does to sums of k terms that are together as
-// large as `terms`.
-double excess(const Precision& precision, const Tensor& y, const Tensor& expected,
-              const Tensor& terms, std::int64_t k) {
-  const std::vector<double> is = to_doubles(wide(y)), should = to_doubles(expected),
-                            sums = to_doubles(terms);
-  const double growth = (4 + 2 * std::sqrt(static_cast<double>(k))) * precision.sum_unit;
-  double worst = 0;
-  for (std::size_t i = 0; i < is.size(); ++i) {
-    const double error =
-        std::fabs(is[i] - should[i]) /
-        ((growth + precision.rounding) * sums[i] + 8 * precision.unit * (1 + std::fabs(should[i])));
-    worst = std::max(worst, std::isfinite(error) ? error : HUGE_VAL);
-  }
-  return worst;
-}
-
-// Runs f; an error is a failed check, and the next problem is still tried.
-template <class F>
-void attempt(F f) {
-  try {
-    f();
-  } catch (const std::exception& error) {
-    FAIL_CHECK(error.what());
-  }
-}
-
 // Terms of sums that a GPU divides among blocks.
 const std::int64_t long_sum = on_cuda() ? 8192 : 1024;
-
-bool by_vendor(const LaunchLog& log) {
-  return std::string(log.launches().back().kernel).find(" own") == std::string::npos;
-}
 
 // a b, checked; returns whether the vendor served it.
 bool check_product(const Precision& precision, const Tensor& a, const Tensor& b,
@@ -118,7 +38,7 @@ bool check_product(const Precision& precision, const Tensor& a, const Tensor& b,
 
 }  // namespace
 
-TEST_CASE("vendor: products agree with f64, whatever shape, layout, type and epilogue") {
+TEST_CASE("vendor matmul: agrees with f64, whatever shape, layout, type and epilogue") {
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
@@ -153,7 +73,8 @@ TEST_CASE("vendor: products agree with f64, whatever shape, layout, type and epi
   }
 }
 
-TEST_CASE("vendor: batches, shared operands, rows with gaps, and addresses of single elements") {
+TEST_CASE(
+    "vendor matmul: batches, shared operands, rows with gaps, and addresses of single elements") {
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
@@ -197,7 +118,8 @@ TEST_CASE("vendor: batches, shared operands, rows with gaps, and addresses of si
   }
 }
 
-TEST_CASE("vendor: the same product gives the same bits, also where few outputs have long sums") {
+TEST_CASE(
+    "vendor matmul: the same product gives the same bits, also where few outputs have long sums") {
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
@@ -220,7 +142,7 @@ TEST_CASE("vendor: the same product gives the same bits, also where few outputs 
       });
 }
 
-TEST_CASE("vendor: meta allocates and logs what the device does") {
+TEST_CASE("vendor matmul: meta allocates and logs what the device does") {
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
@@ -239,7 +161,7 @@ TEST_CASE("vendor: meta allocates and logs what the device does") {
   CHECK(meta.counters().peak_in_use - meta_before == real.counters().peak_in_use - real_before);
 }
 
-TEST_CASE("vendor: fastest measures on the device, agrees, and remembers with its name") {
+TEST_CASE("vendor matmul: fastest measures on the device, agrees, and remembers with its name") {
   const ByVendor vendor("matmul", "fastest");
   if (!vendor.there())
     return;
@@ -264,7 +186,7 @@ TEST_CASE("vendor: fastest measures on the device, agrees, and remembers with it
   MESSAGE(remembered_choices());
 }
 
-TEST_CASE("vendor: a module that is open serves no emulated device" *
+TEST_CASE("vendor matmul: a module that is open serves no emulated device" *
           doctest::skip(tested_device() != "cuda")) {
   const Device device = device_under_test();
   if (opened_cuda() != Cuda::emulated)
