@@ -68,6 +68,31 @@ ImageWords DataSet::words_of(Split split, std::span<const std::int64_t> rows,
   return {{.seed = seed_}, purpose_hash(std::string("data/") + name_of(split))};
 }
 
+void DataSet::mirror_half() {
+  require<UsageError>(
+      image_.rank() == 3 && image_[2] == 3,
+      "--augment mirror: {} holds no colour images, and of letters and digits there "
+      "is another in the mirror. Leave it out.",
+      name_);
+  require<UsageError>(!entropy_given_caption(),
+                      "--augment mirror: the captions of {} say what is on the left. Leave it out.",
+                      name_);
+  mirrors_half_ = true;
+}
+
+namespace {
+
+template <class T>
+void mirror(const Shape& image, T* values) {
+  const std::int64_t columns = image[1], channels = image[2];
+  for (std::int64_t row = 0; row < image[0]; ++row, values += columns * channels)
+    for (std::int64_t left = 0, right = columns - 1; left < right; ++left, --right)
+      std::swap_ranges(values + left * channels, values + (left + 1) * channels,
+                       values + right * channels);
+}
+
+}  // namespace
+
 template <class T>
 Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
   const auto n = static_cast<std::int64_t>(rows.size()), pixels = image_.numel();
@@ -76,11 +101,15 @@ Tensor DataSet::gather(Split split, std::span<const std::int64_t> rows, const Dr
   const ImageWords words = words_of(split, rows, draw);
   const Tensor result = Tensor::empty(image_.inserted(0, n), dtype_of<T>);
   T* const values = result.data<T>();
+  const bool mirrors = mirrors_half_ && split == Split::train;
+  const ImageWords sides{words.state, purpose_hash("train/mirror"), words.index};
   kernels::parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
     ImageWords own = words;
     for (std::int64_t i = begin; i < end; ++i) {
       own.first = static_cast<std::uint32_t>(rows[i] * blocks());
       write(split, rows[i], own, values + i * pixels);
+      if (mirrors && sides.block(static_cast<std::uint32_t>(rows[i])).word[0] >> 31)
+        mirror(image_, values + i * pixels);
     }
   });
   return result;

@@ -42,6 +42,10 @@ class DataSet {
   // How many values an image's bytes take, evenly from 0 to 1: 2 where it is black and white, 256
   // where it is grey or in colour. 0: the coordinates of points are any numbers.
   int levels() const { return levels_; }
+  // From now on half of the training images are seen in a mirror: left and right change places.
+  // UsageError where they are not in colour (of letters and digits there is another in the mirror),
+  // or where captions name sides.
+  void mirror_half();
   virtual std::int64_t size(Split split) const = 0;
   virtual std::string split_name(Split split) const;  // "test", "binarized-mnist test"
 
@@ -89,6 +93,7 @@ class DataSet {
 
   std::string name_;
   Shape image_;
+  bool mirrors_half_ = false;
   int levels_;
   std::uint64_t seed_;
   Device device_;

@@ -428,6 +428,8 @@ ModelDescription ddpm_description() {
   d.settings.insert(d.settings.end(), condition.begin(), condition.end());
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     keep_grey(settings, data);
+    if (preset == Preset::paper && data.starts_with("cifar"))
+      settings.set("augment", std::string("mirror"));
     if (is_of_points(data)) {
       const bool quick = preset == Preset::quick;
       settings.set("width", std::int64_t{128});
@@ -457,6 +459,8 @@ ModelDescription ddpm_description() {
       {"average of the weights", "0.9999", "0.9999",
        "`paper`: 0.9999; else 0.999, 0.995; after n updates at most (1 + n) / (10 + n)",
        "fewer steps"},
+      {"augmentation", "random horizontal flips (CIFAR-10)", "the same",
+       "`paper`: the same (--augment mirror)", "as published"},
       {"dropout", "0.1 on CIFAR-10", "0.1", "`paper`: 0.1; else 0", "too few steps to overfit"},
       {"bound", "discretised decoder, all T terms", "the same",
        "the same decoder; evaluation looks at ten times of each image (--importance-samples)",

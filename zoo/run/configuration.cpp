@@ -145,6 +145,8 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       fixed_setting("data-dir", "folder of data files; empty: $LIKELY_DATA, else data/", ""),
       fixed_setting("binarisation", "of grey images; usual: as the data set is mostly used",
                     "usual", {"usual", "sampled", "thresholded", "fixed", "none"}),
+      fixed_setting("augment", "of training images in colour: mirror half of them", "none",
+                    {"none", "mirror"}),
       fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}),
       fixed_setting("seed", "decides every random number of the run", std::int64_t{1}),
       fixed_setting("device", "where to compute", "auto", {"auto", "cpu", "cuda"}),

@@ -31,7 +31,10 @@ std::unique_ptr<DataSet> data_of(const Configuration& configuration, Device devi
     options.binarisation = binarisation_of(settings.text("binarisation"));
   options.seed = static_cast<std::uint64_t>(settings.integer("data-seed"));
   options.device = device;
-  return make_data_set(configuration.data(), options);
+  std::unique_ptr<DataSet> data = make_data_set(configuration.data(), options);
+  if (settings.text("augment") == "mirror")
+    data->mirror_half();
+  return data;
 }
 
 }  // namespace likely
