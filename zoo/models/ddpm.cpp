@@ -252,12 +252,12 @@ ModelDescription ddpm_description() {
                       "ddim",
                       "ancestral",
                       {"ancestral", "ddim", "dpm-solver"}}),
-      after_training({"sampling-steps", "of the sampler, at most T", 50, 50, 1000, {}, 1}),
+      after_training({"sampling-steps", "of the sampler, at most T", 20, 50, 1000, {}, 1}),
       after_training(fixed_setting("eta", "noise of ddim: 0 none, 1 the posterior's", 0.0)),
       {"average", "decay of the averaged weights that evaluate and draw; 0: none are kept", 0.995,
        0.999, 0.9999},
       fixed_setting("clip", "of the gradient's norm; 0: none", 1.0),
-      steps_setting(300, 3000, 800000),
+      steps_setting(250, 3000, 800000),
       batch_setting(32, 32, 128),
       rate_setting(1e-3, 1e-3, 2e-4),
       schedule_setting("cosine", "cosine", "constant"),
@@ -267,6 +267,8 @@ ModelDescription ddpm_description() {
   d.settings.insert(d.settings.end(), condition.begin(), condition.end());
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     keep_grey(settings, data);
+    if (preset != Preset::paper && !is_of_points(data))
+      settings.set("eval-count", std::int64_t{200});
     if (preset == Preset::paper && data.starts_with("cifar"))
       settings.set("augment", std::string("mirror"));
     if (is_of_points(data)) {
@@ -305,7 +307,7 @@ ModelDescription ddpm_description() {
        "the same decoder; evaluation looks at ten times of each image (--importance-samples)",
        "unbiased, and a hundred times as fast"},
       {"sampler", "ancestral, 1000 steps", "the same",
-       "`paper`: the same; else DDIM, 50 steps (--sampler, --sampling-steps)", "time"},
+       "`paper`: the same; else DDIM, 20 or 50 steps (--sampler, --sampling-steps)", "time"},
   };
   d.make = make_ddpm;
   return d;
