@@ -257,7 +257,7 @@ ModelDescription ddpm_description() {
       {"average", "decay of the averaged weights that evaluate and draw; 0: none are kept", 0.995,
        0.999, 0.9999},
       fixed_setting("clip", "of the gradient's norm; 0: none", 1.0),
-      steps_setting(250, 3000, 800000),
+      steps_setting(200, 3000, 800000),
       batch_setting(32, 32, 128),
       rate_setting(1e-3, 1e-3, 2e-4),
       schedule_setting("cosine", "cosine", "constant"),
