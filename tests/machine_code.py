@@ -94,8 +94,7 @@ def threads_of(ptx):
 
 def check(kernel, numbers, instructions, threads):
     """What is wrong with one kernel, in words."""
-    few = numbers.get("STACK", 0) == 8  # of one f32 tile on sm_80, since its epilogue knows SiLU
-    if not few and (numbers.get("STACK", 0) or numbers.get("LOCAL", 0) or re.search(r"\b(LDL|STL)\b", instructions)):
+    if numbers.get("STACK", 0) or numbers.get("LOCAL", 0) or re.search(r"\b(LDL|STL)\b", instructions):
         yield f"uses local memory (stack {numbers.get('STACK', 0)})"
     if numbers["REG"] * threads > REGISTERS:
         yield f"{numbers['REG']} registers x {threads} threads do not fit"

@@ -188,8 +188,12 @@ LIKELY_DEVICE void finish(const Problem& p, const float (&sums)[rows][width],
         x = x + static_cast<float>(c[j]);
       if (p.biased)
         x = x + static_cast<float>(bias[j]);
-      result.value[j] = Result(activated(p, x));
-      if (!whole)
+      sum[j / 4].value[j % 4] = x;
+    }
+    LIKELY_UNROLL
+    for (int j = 0; j < size; ++j) {  // apart, or the largest tile of sm_80 lacks registers
+      result.value[j] = Result(activated(p, sum[j / 4].value[j % 4]));
+      if (!whole && column + j < p.n)
         c[j] = result.value[j];
     }
     if (whole)
