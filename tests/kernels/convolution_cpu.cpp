@@ -33,19 +33,7 @@ void for_all_sizes(F f) {
 }
 
 ConvolutionProblem problem_of(Direction direction, const Sizes& s, const Images& of) {
-  ConvolutionProblem p{};
-  p.direction = direction;
-  p.batch = s.batch;
-  p.in = s.in;
-  p.out = s.out;
-  p.groups = s.options.groups;
-  p.image = s.image;
-  p.output = s.output();
-  p.kernel = s.kernel;
-  p.stride = s.options.stride;
-  p.dilation = s.options.dilation;
-  p.top = s.options.padding.top;
-  p.left = s.options.padding.left;
+  ConvolutionProblem p = problem_of(s, direction);
   p.x = of.x.raw();
   p.w = of.w.raw();
   p.y = of.y.raw();

@@ -27,6 +27,24 @@ inline const Sizes odd_convolutions[] = {
     {1, {12, 20}, 60, 40, 3, {.padding = 1}},  // more than one block of k
 };
 
+// A problem of these sizes; its tensors come later.
+inline ConvolutionProblem problem_of(const Sizes& s, Direction direction) {
+  ConvolutionProblem p{};
+  p.direction = direction;
+  p.batch = s.batch;
+  p.in = s.in;
+  p.out = s.out;
+  p.groups = s.options.groups;
+  p.image = s.image;
+  p.output = s.output();
+  p.kernel = s.kernel;
+  p.stride = s.options.stride;
+  p.dilation = s.options.dilation;
+  p.top = s.options.padding.top;
+  p.left = s.options.padding.left;
+  return p;
+}
+
 struct Images {
   Tensor x, w, y;  // y has the output's shape
 };

@@ -74,21 +74,9 @@ constexpr const char* h100 =
 "memClockRateKHz":2619000,"l2CacheSize":52428800,"deviceName":"NVIDIA H100 80GB HBM3"})";
 
 ConvolutionProblem problem_of(const Sizes& s, Direction direction, const Precision& precision) {
-  ConvolutionProblem p{};
-  p.direction = direction;
+  ConvolutionProblem p = problem_of(s, direction);
   p.dtype = precision.dtype;
   p.tf32 = precision.products == Products::tf32;
-  p.batch = s.batch;
-  p.in = s.in;
-  p.out = s.out;
-  p.groups = s.options.groups;
-  p.image = s.image;
-  p.output = s.output();
-  p.kernel = s.kernel;
-  p.stride = s.options.stride;
-  p.dilation = s.options.dilation;
-  p.top = s.options.padding.top;
-  p.left = s.options.padding.left;
   return p;
 }
 

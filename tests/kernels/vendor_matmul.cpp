@@ -36,6 +36,19 @@ bool check_product(const Precision& precision, const Tensor& a, const Tensor& b,
   return by_vendor(log);
 }
 
+// Calls f(precision, add) for each way to compute that the device has, with sums that start anew
+// and that are added to.
+template <class F>
+void for_each_sum(F f) {
+  for (const Precision& precision : precisions)
+    for (const bool add : {false, true})
+      attempt([&] {
+        INFO(precision.name << (add ? " add" : ""));
+        if (precision.products != Products::tf32 || on_cuda())
+          f(precision, add);
+      });
+}
+
 }  // namespace
 
 TEST_CASE("vendor matmul: agrees with f64, whatever shape, layout, type and epilogue") {
@@ -123,23 +136,18 @@ TEST_CASE(
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
-  for (const Precision& precision : precisions)
-    for (const bool add : {false, true})
-      attempt([&] {
-        INFO(precision.name << (add ? " add" : ""));
-        if (precision.products == Products::tf32 && !on_cuda())
-          return;
-        const Tensor a = rough({96, long_sum}, precision.dtype, 1);
-        const Tensor b = rough({long_sum, 64}, precision.dtype, 2);
-        const auto product = [&] {
-          const Tensor start = add ? rough({96, 64}, precision.dtype, 3) : Tensor();
-          choose_products(precision.products);
-          return to_doubles(wide(matmul(a, b, {}, {start, add})));
-        };
-        const std::vector<double> first = product();
-        for (int i = 0; i < 5; ++i)
-          CHECK((product() == first));
-      });
+  for_each_sum([&](const Precision& precision, bool add) {
+    const Tensor a = rough({96, long_sum}, precision.dtype, 1);
+    const Tensor b = rough({long_sum, 64}, precision.dtype, 2);
+    const auto product = [&] {
+      const Tensor start = add ? rough({96, 64}, precision.dtype, 3) : Tensor();
+      choose_products(precision.products);
+      return to_doubles(wide(matmul(a, b, {}, {start, add})));
+    };
+    const std::vector<double> first = product();
+    for (int i = 0; i < 5; ++i)
+      CHECK((product() == first));
+  });
 }
 
 TEST_CASE("vendor matmul: meta allocates and logs what the device does") {
@@ -165,24 +173,19 @@ TEST_CASE("vendor matmul: fastest measures on the device, agrees, and remembers 
   const ByVendor vendor("matmul", "fastest");
   if (!vendor.there())
     return;
-  for (const Precision& precision : precisions)
-    for (const bool add : {false, true})
-      attempt([&] {
-        INFO(precision.name << (add ? " add" : ""));
-        if (precision.products == Products::tf32 && !on_cuda())
-          return;
-        const Tensor a = rough({130, 260}, precision.dtype), b = rough({260, 90}, precision.dtype);
-        const Tensor start = add ? rough({130, 90}, precision.dtype, 3) : Tensor();
-        check_product(precision, a, b, {}, {start, add});
-        const std::string key =
-            fmt::format("matmul {} 1x130x90x260 rows rows{} activation 0{} {}: ", precision.dtype,
-                        add ? " add" : "", precision.products == Products::tf32 ? " tf32" : "",
-                        on_cuda() ? "on " + find_gpu().name : fmt::format("threads {}", threads()));
-        INFO(remembered_choices());
-        INFO(key);
-        if (on_cuda() || precision.dtype != DType::f64)
-          CHECK(remembered_choices().find(key) != std::string::npos);
-      });
+  for_each_sum([&](const Precision& precision, bool add) {
+    const Tensor a = rough({130, 260}, precision.dtype), b = rough({260, 90}, precision.dtype);
+    const Tensor start = add ? rough({130, 90}, precision.dtype, 3) : Tensor();
+    check_product(precision, a, b, {}, {start, add});
+    const std::string key =
+        fmt::format("matmul {} 1x130x90x260 rows rows{} activation 0{} {}: ", precision.dtype,
+                    add ? " add" : "", precision.products == Products::tf32 ? " tf32" : "",
+                    on_cuda() ? "on " + find_gpu().name : fmt::format("threads {}", threads()));
+    INFO(remembered_choices());
+    INFO(key);
+    if (on_cuda() || precision.dtype != DType::f64)
+      CHECK(remembered_choices().find(key) != std::string::npos);
+  });
   MESSAGE(remembered_choices());
 }
 

@@ -8,6 +8,7 @@
 #include "tensor/safetensors.h"
 #include "tests/device.h"
 #include "tests/zoo/golden.h"
+#include "tests/zoo/tiny_unet.h"
 #include "zoo/run/trainer.h"
 
 using namespace likely;
@@ -18,13 +19,7 @@ const NoiseSchedule schedule = NoiseSchedule::linear(1000);
 
 Ddpm::Options tiny() {
   Ddpm::Options options;
-  options.unet = {.width = 4,
-                  .multipliers = {1, 2},
-                  .blocks = 1,
-                  .attention = 1,
-                  .groups = 2,
-                  .dropout = 0,
-                  .last = glorot_uniform()};
+  options.unet = tiny_unet();
   return options;
 }
 

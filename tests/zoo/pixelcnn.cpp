@@ -69,17 +69,21 @@ TEST_CASE("pixelcnn: the likelihood of an image is the product of its elements' 
   }
 }
 
+// Every element depends on all before it, and on no other.
+static void check_sees_all_before(const PixelModel& model, const Shape& image, int levels) {
+  std::set<std::int64_t> before;
+  for (std::int64_t i = 0; i < image.numel(); ++i) {
+    INFO(i);
+    CHECK(seen_by(model, image, levels, i) == before);
+    before.insert(i);
+  }
+}
+
 // Two layers after the first see five pixels up and to every side that is before: no blind spot.
 TEST_CASE("pixelcnn: a pixel depends on every pixel before it, and on no other") {
   const auto model = in_f64(make_pixelcnn(small, 2, {.width = 16, .layers = 2}));
   CHECK(!model->has_blind_spot());
-  for (std::int64_t i = 0; i < small.numel(); ++i) {
-    INFO(i);
-    std::set<std::int64_t> before;
-    for (std::int64_t j = 0; j < i; ++j)
-      before.insert(j);
-    CHECK(seen_by(*model, small, 2, i) == before);
-  }
+  check_sees_all_before(*model, small, 2);
 }
 
 TEST_CASE("pixelcnn: in colour, green depends on its pixel's red, blue on red and green too") {
@@ -88,13 +92,7 @@ TEST_CASE("pixelcnn: in colour, green depends on its pixel's red, blue on red an
     CAPTURE(head);
     const auto model =
         in_f64(make_pixelcnn(image, 4, {.width = 16, .layers = 2, .head = {head, 3}}));
-    for (std::int64_t i = 0; i < image.numel(); ++i) {
-      INFO(i);
-      std::set<std::int64_t> before;
-      for (std::int64_t j = 0; j < i; ++j)
-        before.insert(j);
-      CHECK(seen_by(*model, image, 4, i) == before);
-    }
+    check_sees_all_before(*model, image, 4);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "tensor/nearest.h"
 #include "tests/zoo/tiny_run.h"
+#include "tests/zoo/tiny_unet.h"
 #include "zoo/data/stored.h"
 #include "zoo/models/dcgan.h"
 #include "zoo/models/ddpm.h"
@@ -345,13 +346,7 @@ class Miscounted : public Ddpm {
  private:
   static Options options() {
     Options options;
-    options.unet = {.width = 4,
-                    .multipliers = {1, 2},
-                    .blocks = 1,
-                    .attention = 1,
-                    .groups = 2,
-                    .dropout = 0,
-                    .last = glorot_uniform()};
+    options.unet = tiny_unet();
     return options;
   }
 };
