@@ -1,5 +1,4 @@
 // The verbs of a model's binary.
-#include "tensor/nearest.h"
 #include "tensor/safetensors.h"
 #include "zoo/run/audit.h"
 #include "zoo/run/check_model.h"
@@ -9,61 +8,13 @@
 #include "zoo/run/png.h"
 #include "zoo/run/program.h"
 #include "zoo/run/report.h"
+#include "zoo/run/setting_options.h"
 #include "zoo/run/signals.h"
 #include "zoo/run/trained.h"
 #include "zoo/run/training.h"
 
 namespace likely {
 namespace {
-
-// Settings as options: what the user gave, by name.
-class SettingOptions {
- public:
-  void add_to(CLI::App& verb, const ModelDescription& description) {
-    add(verb, "preset", "quick: 30 s, small: 15 min on two CPU cores, paper: as published [quick]",
-        "Run");
-    for (const Setting& setting : run_settings(description))
-      add(verb, setting.name, help(setting), "Run");
-    for (const Setting& setting : description.settings)
-      add(verb, setting.name, help(setting), "Model");
-    verb.add_option("--config", file_, "read settings from this file; options win over it")
-        ->type_name("FILE")
-        ->group("Run");
-  }
-
-  GivenSettings given() const {
-    GivenSettings given;
-    for (const auto& [name, value] : values_)
-      if (value)
-        given[name] = {*value, "--" + name};
-    return given;
-  }
-
-  Configuration resolve(const ModelDescription& description) const {
-    const GivenSettings file =
-        file_.empty() ? GivenSettings{} : read_toml(read_file(file_, 1 << 20), file_);
-    return likely::resolve(description, file, given());
-  }
-
-  void add(CLI::App& verb, const std::string& name, const std::string& help, const char* group) {
-    verb.add_option("--" + name, values_[name], help)->type_name("")->group(group);
-  }
-
- private:
-  static std::string help(const Setting& setting) {
-    const std::string quick = to_string(setting.quick), small = to_string(setting.small),
-                      paper = to_string(setting.paper);
-    const std::string words =
-        setting.words.empty() ? "" : fmt::format(": {}", joined(setting.words));
-    if (quick == small && small == paper)
-      return fmt::format("{}{}{}", setting.help, words, quick.empty() ? "" : " [" + quick + "]");
-    return fmt::format("{}{} [quick {}, small {}, paper {}]", setting.help, words, quick, small,
-                       paper);
-  }
-
-  std::map<std::string, std::optional<std::string>> values_;
-  std::string file_;
-};
 
 class ModelMain {
  public:

@@ -1,0 +1,52 @@
+#include "zoo/run/setting_options.h"
+
+#include "tensor/nearest.h"
+#include "zoo/run/file_system.h"
+
+namespace likely {
+namespace {
+
+std::string help(const Setting& setting) {
+  const std::string quick = to_string(setting.quick), small = to_string(setting.small),
+                    paper = to_string(setting.paper);
+  const std::string words = setting.words.empty() ? "" : fmt::format(": {}", joined(setting.words));
+  if (quick == small && small == paper)
+    return fmt::format("{}{}{}", setting.help, words, quick.empty() ? "" : " [" + quick + "]");
+  return fmt::format("{}{} [quick {}, small {}, paper {}]", setting.help, words, quick, small,
+                     paper);
+}
+
+}  // namespace
+
+void SettingOptions::add_to(CLI::App& verb, const ModelDescription& description) {
+  add(verb, "preset", "quick: 30 s, small: 15 min on two CPU cores, paper: as published [quick]",
+      "Run");
+  for (const Setting& setting : run_settings(description))
+    add(verb, setting.name, help(setting), "Run");
+  for (const Setting& setting : description.settings)
+    add(verb, setting.name, help(setting), "Model");
+  verb.add_option("--config", file_, "read settings from this file; options win over it")
+      ->type_name("FILE")
+      ->group("Run");
+}
+
+void SettingOptions::add(CLI::App& verb, const std::string& name, const std::string& help,
+                         const char* group) {
+  verb.add_option("--" + name, values_[name], help)->type_name("")->group(group);
+}
+
+GivenSettings SettingOptions::given() const {
+  GivenSettings given;
+  for (const auto& [name, value] : values_)
+    if (value)
+      given[name] = {*value, "--" + name};
+  return given;
+}
+
+Configuration SettingOptions::resolve(const ModelDescription& description) const {
+  const GivenSettings file =
+      file_.empty() ? GivenSettings{} : read_toml(read_file(file_, 1 << 20), file_);
+  return likely::resolve(description, file, given());
+}
+
+}  // namespace likely

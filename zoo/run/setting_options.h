@@ -1,0 +1,24 @@
+// SettingOptions: settings as options of a verb, and what the user gave of them, by name.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include "zoo/run/configuration.h"
+
+namespace likely {
+
+class SettingOptions {
+ public:
+  // All settings of the run and of its model, --preset and --config.
+  void add_to(CLI::App& verb, const ModelDescription& description);
+  void add(CLI::App& verb, const std::string& name, const std::string& help, const char* group);
+
+  GivenSettings given() const;
+  // The preset, then the file of --config, then what was given.
+  Configuration resolve(const ModelDescription& description) const;
+
+ private:
+  std::map<std::string, std::optional<std::string>> values_;
+  std::string file_;
+};
+
+}  // namespace likely
