@@ -4,7 +4,7 @@
 // once more, and nothing is added atomically.
 #include "kernels/attention.h"
 #include "kernels/convert.h"
-#include "kernels/copy.h"
+#include "kernels/cuda/attention_proofs.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/launch.h"
@@ -353,83 +353,6 @@ __global__ void __launch_bounds__(block_threads, together<T>) gradients(Typed<T>
   }
 }
 
-// ---- Variants and their proofs
-
-struct Sizes {
-  std::int64_t batch, queries, keys, heads, channels;
-};
-
-Tensors all_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g, bool causal) {
-  const Attended y = attention(q, k, v, {causal});
-  const AttentionGradients d = attention_gradients(g, y, q, k, v, {causal});
-  return {y.out, y.log_sum, d.q, d.k, d.v};
-}
-
-template <class T>
-struct Proofs {
-  static constexpr DType dtype = dtype_of<T>;
-  static constexpr double bar = dtype == DType::f64   ? 1e-12
-                                : dtype == DType::f32 ? 1e-5
-                                                      : 2e-2;  // out is rounded before dots
-
-  static Proof of(const char* name, const Sizes& s, bool causal) {
-    return {name, bar, [=](Inputs& in) {
-              const Shape queries{s.batch, s.queries, s.heads, s.channels};
-              const Shape keys = queries.with(1, s.keys);
-              const Tensor q = in.normal(queries), k = in.normal(keys), v = in.normal(keys);
-              return all_of(q, k, v, in.normal(queries), causal);
-            }};
-  }
-  static Proof one_behind(const Sizes& s) {
-    return {"one element behind", bar, [=](Inputs& in) {
-              const Shape shape{s.batch, s.queries, s.heads, s.channels};
-              const auto behind = [&] {
-                return kernels::one_behind(in.normal({shape.numel() + 1}), shape);
-              };
-              const Tensor q = behind(), k = behind(), v = behind();
-              return all_of(q, k, v, behind(), true);
-            }};
-  }
-};
-
-template <class T>
-Variant narrow(const char* name) {
-  using P = Proofs<T>;
-  return {"attention",
-          name,
-          P::dtype,
-          P::of("exact", {2, 64, 64, 2, 64}, false),
-          P::of("ragged", {1, 70, 45, 1, 33}, false),
-          P::of("causal", {1, 80, 140, 2, 24}, true),
-          P::of("one query", {3, 1, 70, 1, 8}, true),
-          P::one_behind({1, 20, 20, 2, 16})};
-}
-template <class T>
-Variant broad(const char* name) {
-  using P = Proofs<T>;
-  return {"attention",
-          name,
-          P::dtype,
-          P::of("exact", {1, 32, 32, 1, 256}, false),
-          P::of("ragged", {1, 37, 50, 2, 131}, false),
-          P::of("causal", {1, 40, 60, 1, 72}, true),
-          P::one_behind({1, 20, 20, 1, 72})};
-}
-
-template <class T, int most_channels>
-struct Variants {
-  static Variant make(const char* name, const char* broad_name) {
-    return most_channels > 64 ? broad<T>(broad_name) : narrow<T>(name);
-  }
-  inline static const Variant values = make("values", "values of many channels");
-  inline static const Variant query_gradients =
-      make("query gradients", "query gradients of many channels");
-  inline static const Variant key_gradients =
-      make("key gradients", "key gradients of many channels");
-};
-template <class T>
-const Variant dots_variant = narrow<T>("dots");
-
 // ---- Launches
 
 template <class T, int most_channels>
@@ -441,18 +364,18 @@ Grid grid_of(const AttentionProblem& p, std::int64_t rows, std::size_t shared_me
 template <class T, int most_channels>
 void launch_values(const AttentionProblem& p, void* space) {
   using Memory = typename Tile<Computed<T>, most_channels>::Memory;
-  launch(Variants<T, most_channels>::values, values<T, most_channels>,
+  launch(AttentionVariants<T, most_channels>::values, values<T, most_channels>,
          grid_of<T, most_channels>(p, p.queries, sizeof(Memory)), Typed<T>(p, space));
 }
 
 template <class T, int most_channels>
 void launch_gradients(const AttentionProblem& p, void* space) {
   using Memory = typename Tile<Computed<T>, most_channels>::TwoOwn;
-  using Of = Variants<T, most_channels>;
+  using Of = AttentionVariants<T, most_channels>;
   const Typed<T> typed(p, space);
   const std::int64_t rows = p.batch * p.heads * p.queries;
   const auto blocks = static_cast<unsigned>(quotient_up(rows, block_threads / warp_size));
-  launch(dots_variant<T>, dots_of_rows<T>, {blocks, block_threads}, typed, rows);
+  launch(attention_dots<T>, dots_of_rows<T>, {blocks, block_threads}, typed, rows);
   launch(Of::query_gradients, gradients<T, most_channels, false>,
          grid_of<T, most_channels>(p, p.queries, sizeof(Memory)), typed);
   launch(Of::key_gradients, gradients<T, most_channels, true>,

@@ -9,6 +9,7 @@
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/softmax_proofs.h"
 #include "kernels/math.h"
 #include "kernels/random_numbers.h"
 #include "kernels/softmax.h"
@@ -263,103 +264,6 @@ __global__ void __launch_bounds__(block_threads) draw_classes(Draws a, int group
     a.out[row] = largest.at;
 }
 
-Tensors log_probs_of(const Tensor& x, const Tensor& index, const Tensor& g) {
-  const CategoricalLogProb p = categorical_log_prob(x, index);
-  return {p.log_prob, p.log_sum_exp, categorical_log_prob_gradient(g, x, index, p.log_sum_exp)};
-}
-
-Tensors all_of(const Tensor& x, int axis) {
-  return {softmax(x, axis), log_softmax(x, axis), log_sum_exp(x, axis)};
-}
-
-template <class T>
-Proof proof(const char* name, std::int64_t rows, std::int64_t columns) {
-  return {name, bar_of(dtype_of<T>), [=](Inputs& in) {
-            return all_of(in.normal({rows, columns}), 1);
-          }};
-}
-template <class T>
-Proof likelihood(const char* name, std::int64_t rows, std::int64_t columns) {
-  return {name, bar_of(dtype_of<T>), [=](Inputs& in) {
-            const Tensor x = in.normal({rows, columns}), g = in.normal({rows});
-            return log_probs_of(x, in.integers({rows}, columns), g);
-          }};
-}
-template <class T>
-Proof one_behind(std::int64_t rows, std::int64_t columns) {
-  return {"one element behind", bar_of(dtype_of<T>), [=](Inputs& in) {
-            return all_of(kernels::one_behind(in.normal({rows * columns + 1}), {rows, columns}), 1);
-          }};
-}
-// Rows of so many columns whose maxima are far from 0, infinite or NaN.
-template <class T>
-Proof specials(std::int64_t columns) {
-  return {"not numbers", bar_of(dtype_of<T>), [=](Inputs& in) {
-            const double i = __builtin_inf(), n = __builtin_nan("");
-            const double firsts[6][3] = {{1e3, 999, 0}, {-i, 0, 1},   {i, 0, -i},
-                                         {n, 1, i},     {-i, -i, -i}, {-1e30, -1e30, -1e30}};
-            std::vector<double> values;
-            for (const auto& first : firsts)
-              for (std::int64_t c = 0; c < columns; ++c)
-                values.push_back(first[c * 3 / columns]);
-            return all_of(in.of({6, columns}, values), 1);
-          }};
-}
-
-template <class T>
-const Variant rows_of_warps{"softmax",
-                            "rows",
-                            dtype_of<T>,
-                            proof<T>("exact", 9, 1024),
-                            proof<T>("ragged", 37, 1001),
-                            proof<T>("few columns", 131, 3),
-                            proof<T>("one column", 5, 1),
-                            one_behind<T>(5, 40),
-                            specials<T>(30),
-                            likelihood<T>("a class", 37, 101)};
-template <class T>
-const Variant rows_of_blocks{"softmax",
-                             "long rows",
-                             dtype_of<T>,
-                             proof<T>("exact", 2, 8192),
-                             proof<T>("ragged", 3, 1027),
-                             one_behind<T>(2, 2048),
-                             specials<T>(1500),
-                             likelihood<T>("a class", 3, 1027)};
-template <class T>
-const Variant rows_of_pieces{"softmax",
-                             "rows read again",
-                             dtype_of<T>,
-                             proof<T>("exact", 2, 16384),
-                             proof<T>("ragged", 3, 20001),
-                             one_behind<T>(2, 8200),
-                             specials<T>(9000),
-                             likelihood<T>("a class", 3, 8201)};
-
-template <class T>
-const Variant packed_gradients{"softmax", "gradient of a class, packed", dtype_of<T>,
-                               likelihood<T>("256 levels", 9, 256)};
-template <class T>
-const Variant elementwise_gradients{"softmax", "gradient of a class", dtype_of<T>,
-                                    likelihood<T>("an odd number of classes", 37, 101),
-                                    likelihood<T>("one class", 5, 1)};
-
-template <class T>
-Proof drawn(const char* name, std::int64_t rows, std::int64_t columns) {
-  return {name, 0, [=](Inputs& in) {
-            const Draw draw{make_step_state({0x123456789abcdef0, 77}, in.device()), 0xdeadbeef, 3};
-            return Tensors{categorical(in.normal({rows, columns}), draw)};
-          }};
-}
-template <class T>
-const Variant draws{"softmax",
-                    "draw",
-                    dtype_of<T>,
-                    drawn<T>("256 levels", 9, 256),
-                    drawn<T>("an odd number of classes", 131, 11),
-                    drawn<T>("many classes", 3, 5001),
-                    drawn<T>("one class", 37, 1)};
-
 template <class T>
 void fill_with(const SoftmaxProblem& problem) {
   using A = typename Rows<T>::A;
@@ -373,7 +277,7 @@ void fill_with(const SoftmaxProblem& problem) {
                      .index = problem.index,
                      .log_sum_exp = static_cast<A*>(problem.log_sum_exp)};
   if (problem.columns > most_held)
-    return launch(rows_of_pieces<T>, rows_read_again<T>,
+    return launch(SoftmaxVariants<T>::rows_of_pieces, rows_read_again<T>,
                   {static_cast<unsigned>(problem.rows), block_threads, sizeof(Joins<A>)}, rows);
   const bool warps = problem.columns <= most_of_warp;
   const auto packs = static_cast<std::uint64_t>(quotient_up(problem.columns, Rows<T>::size));
@@ -383,8 +287,8 @@ void fill_with(const SoftmaxProblem& problem) {
                         : warp_size;
   const int threads = threads_for(problem.rows, group), together = threads / group;
   const auto blocks = static_cast<unsigned>(quotient_up(problem.rows, together));
-  launch(warps ? rows_of_warps<T> : rows_of_blocks<T>, rows_in_registers<T>,
-         {blocks, threads, sizeof(Joins<A>)}, rows, group);
+  launch(warps ? SoftmaxVariants<T>::rows_of_warps : SoftmaxVariants<T>::rows_of_blocks,
+         rows_in_registers<T>, {blocks, threads, sizeof(Joins<A>)}, rows, group);
 }
 
 void fill(const SoftmaxProblem& problem) {
@@ -398,9 +302,11 @@ void log_prob_gradient(const LogProbGradientProblem& problem) {
                             problem.index, problem.log_sum_exp, problem.out};
     const std::int64_t count = problem.rows * problem.columns;
     if (problem.columns % width == 0 && aligned16(problem.logits) && aligned16(problem.out))
-      launch(packed_gradients<T>, log_prob_gradients<T, width>, threads_for(count / width), a);
+      launch(SoftmaxVariants<T>::packed_gradients, log_prob_gradients<T, width>,
+             threads_for(count / width), a);
     else
-      launch(elementwise_gradients<T>, log_prob_gradients<T, 1>, threads_for(count), a);
+      launch(SoftmaxVariants<T>::elementwise_gradients, log_prob_gradients<T, 1>,
+             threads_for(count), a);
   });
 }
 
@@ -410,7 +316,7 @@ void sample(const CategoricalProblem& problem) {
     const int group =
         static_cast<int>(std::bit_ceil(std::min(blocks, static_cast<std::uint64_t>(warp_size))));
     const int threads = threads_for(problem.rows, group);
-    launch(draws<T>, draw_classes<T>,
+    launch(SoftmaxVariants<T>::draws, draw_classes<T>,
            {static_cast<unsigned>(quotient_up(problem.rows, threads / group)), threads},
            Draws{problem.rows, problem.columns, problem.logits,
                  static_cast<const StepState*>(problem.state), problem.purpose, problem.draw_index,
