@@ -48,7 +48,7 @@ template <class Step>
 constexpr Moments moments_of{Step::first, Step::second};
 
 // Checks and logs the launch.
-void prepare(const char* operation, FlatState& state, const Tensor& step, Moments moments) {
+void prepare(const char* operation, FlatState& state, Tensor& step, Moments moments) {
   const Tensor& values = state.values;
   require(values.defined() && values.rank() == 1 && values.contiguous() &&
               (values.dtype() == DType::f32 || values.dtype() == DType::f64),
@@ -79,11 +79,12 @@ void prepare(const char* operation, FlatState& state, const Tensor& step, Moment
     bytes += 2 * static_cast<double>(tensor->bytes());
     tensor->storage()->written();
   }
+  step.storage()->written();
   launched({operation, 0, bytes});
 }
 
 void pass(const char* operation, Method method, Moments moments, PassSettings settings,
-          const Clip& clip, FlatState& state, const Tensor& step) {
+          const Clip& clip, FlatState& state, Tensor& step) {
   prepare(operation, state, step, moments);
   settings.clip = clip.norm;
   settings.average_decay = state.average_decay;
@@ -117,23 +118,36 @@ void guard(const Tensor& gradient, const Tensor& loss, Tensor state) {
     backend.guard(gradient, loss, state, bytes ? workspace.raw() : nullptr);
 }
 
-void adam(const Adam& how, const Clip& clip, FlatState state, const Tensor& step) {
+void adam(const Adam& how, const Clip& clip, FlatState state, Tensor step) {
   pass("adam", Method::adam, moments_of<AdamStep>,
        {.beta1 = how.beta1, .beta2 = how.beta2, .epsilon = how.epsilon, .corrects = true}, clip,
        state, step);
 }
 
-void rms_prop(const RmsProp& how, const Clip& clip, FlatState state, const Tensor& step) {
+void rms_prop(const RmsProp& how, const Clip& clip, FlatState state, Tensor step) {
   pass("rms_prop", Method::rms_prop, moments_of<RmsPropStep>,
        {.beta2 = how.decay, .epsilon = how.epsilon}, clip, state, step);
 }
 
-void sgd(const Sgd& how, const Clip& clip, FlatState state, const Tensor& step) {
+void sgd(const Sgd& how, const Clip& clip, FlatState state, Tensor step) {
   if (how.momentum != 0)
     pass("sgd", Method::momentum, moments_of<MomentumStep>, {.beta1 = how.momentum}, clip, state,
          step);
   else
     pass("sgd", Method::sgd, moments_of<SgdStep>, {}, clip, state, step);
+}
+
+void commit(Tensor to, const Tensor& from, const Tensor& step) {
+  require(to.defined() && from.defined() && to.shape() == from.shape() &&
+              to.dtype() == from.dtype() && to.device() == from.device() && to.contiguous() &&
+              from.contiguous() && to.bytes() % 4 == 0,
+          "commit: {} {} into {} {}. Give contiguous tensors of one shape and type.", from.dtype(),
+          from.shape(), to.dtype(), to.shape());
+  check_state("commit", step, to.device());
+  launched({"commit", 0, 2 * static_cast<double>(to.bytes())});
+  to.storage()->written();
+  if (!to.is_meta() && to.numel() > 0)
+    optimiser_family().serving(to.device()).commit(to, from, step);
 }
 
 }  // namespace likely::kernels

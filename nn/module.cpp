@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/copy.h"
+#include "kernels/optimiser.h"
 
 namespace likely {
 
@@ -54,9 +55,9 @@ void Buffer::stage(Tensor value) {
   state_->staged = std::move(value);
 }
 
-void Buffer::commit() {
+void Buffer::commit(const Tensor& step) {
   if (state_->staged.defined())
-    kernels::copy_into(state_->value, state_->staged);
+    kernels::commit(state_->value, kernels::contiguous(state_->staged), step);
   drop();
 }
 

@@ -59,7 +59,8 @@ class Buffer {
   // Of the same shape and type; the newest counts. While a forward is recomputed nothing happens:
   // its first run has staged.
   void stage(Tensor value);
-  void commit();  // writes it into the committed tensor
+  // Writes it into the committed tensor, unless the flag of this StepState is raised.
+  void commit(const Tensor& step);
   void drop();
   void rebase(Tensor value);  // another tensor; drops what was staged
 

@@ -37,9 +37,9 @@ class StagedBuffers {
   }
   StagedBuffers(const StagedBuffers&) = delete;
   ~StagedBuffers() { drop(); }
-  void commit() {
+  void commit(const Tensor& step) {
     for (Buffer& buffer : buffers_)
-      buffer.commit();
+      buffer.commit(step);
   }
 
  private:
@@ -84,13 +84,7 @@ Tensor Optimiser::update(Tensor& step, const std::function<Variable(int)>& loss_
   kernels::guard(parameters_.gradients(), loss, step);
   state_.segments = parameters_.segments();  // freezing changes them
   std::visit(Pass{options_.clip, state_, step}, options_.method);
-
-  StepState now = step.is_meta() ? StepState{} : read_step_state(step);
-  if (now.non_finite == 0) {
-    staged.commit();
-    ++now.update;
-    write_step_state(step, now);
-  }
+  staged.commit(step);
   return loss;
 }
 

@@ -32,8 +32,8 @@ class Optimiser {
   // One update: `loss_of(micro)` is called `accumulate` times and differentiated; gradients add up
   // in the flat buffer (divide the loss by `accumulate` for a mean). Then the before_update hooks,
   // the guard, the pass. `step` is the StepState tensor that all optimisers of a run share; its
-  // rate must be set; its update counter is advanced unless the flag is raised. Returns the loss
-  // (the sum over micro-batches), still on the device.
+  // rate must be set; its update counter is advanced unless the flag is raised. Nothing waits for
+  // the device. Returns the loss (the sum over micro-batches), still there.
   Tensor update(Tensor& step, const std::function<Variable(int micro)>& loss_of);
 
   // Called with segments of about 1 MiB of the flat gradient, in order: where an all-reduce goes.

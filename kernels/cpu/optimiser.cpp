@@ -90,8 +90,9 @@ void pass_over(std::int64_t begin, std::int64_t end, const Segment& segment, Pas
 }
 
 template <class T>
-void pass_with(const PassSettings& settings, const FlatState& state, const StepState& now,
+void pass_with(const PassSettings& settings, const FlatState& state, Tensor& step,
                void (*loop)(const OptimiserRange<T>&)) {
+  StepState now = read(step);
   if (now.non_finite)
     return;
   std::int64_t& count = *state.count.data<std::int64_t>();
@@ -103,11 +104,13 @@ void pass_with(const PassSettings& settings, const FlatState& state, const StepS
         pass_over(from, to, segment, settings, state, now, count, loop);
     }
   });
+  ++now.update;
+  std::memcpy(step.raw(), &now, sizeof now);
 }
 
-void pass(Method method, const PassSettings& settings, const FlatState& state, const Tensor& step) {
+void pass(Method method, const PassSettings& settings, const FlatState& state, Tensor& step) {
   const auto with = [&]<class T>(const OptimiserLoops<T>& table) {
-    pass_with(settings, state, read(step),
+    pass_with(settings, state, step,
               method == Method::adam       ? table.adam
               : method == Method::rms_prop ? table.rms_prop
               : method == Method::momentum ? table.momentum
@@ -116,8 +119,13 @@ void pass(Method method, const PassSettings& settings, const FlatState& state, c
   state.values.dtype() == DType::f32 ? with(loops<float>()) : with(loops<double>());
 }
 
+void commit(Tensor& to, const Tensor& from, const Tensor& step) {
+  if (!read(step).non_finite)
+    std::memcpy(to.raw(), from.raw(), to.bytes());
+}
+
 const Registered<OptimiserBackend> registered(optimiser_family(), Device::cpu, Source::own,
-                                              {"flat", no_workspace, guard, pass});
+                                              {"flat", no_workspace, guard, pass, commit});
 
 }  // namespace
 }  // namespace likely::kernels

@@ -2,7 +2,7 @@
 // counts. What they need of the step they read on the device.
 #include <algorithm>
 
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/elements.h"
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/optimiser_proofs.h"
@@ -160,9 +160,20 @@ __global__ void __launch_bounds__(block_threads, 2)
   }
 }
 
-__global__ void __launch_bounds__(1) advance(const StepState* now, std::int64_t* count) {
-  if (!now->non_finite)
-    ++*count;
+// Ends an update.
+__global__ void __launch_bounds__(1) advance(StepState* now, std::int64_t* count) {
+  if (now->non_finite)
+    return;
+  ++*count;
+  ++now->update;
+}
+
+__global__ void __launch_bounds__(block_threads)
+    copy_words(std::uint32_t* to, const std::uint32_t* from, std::int64_t count,
+               const StepState* now) {
+  const std::int64_t at = thread_number();
+  if (at < count && !now->non_finite)
+    to[at] = from[at];
 }
 
 // How the gradient is cut: parts of so many rounds each.
@@ -229,7 +240,7 @@ void launch_over(const Variant& variant, const Segment& segment, PassSettings se
 
 template <class Step, class T>
 void pass_with(const Variant& variant, const PassSettings& settings, const FlatState& state,
-               const Tensor& step) {
+               Tensor& step) {
   for (const Segment& segment : state.segments)
     if (segment.begin == segment.end)
       continue;
@@ -237,11 +248,11 @@ void pass_with(const Variant& variant, const PassSettings& settings, const FlatS
       launch_over<Step, T>(variant, segment, settings, state, step);
     else if (state.average.defined())
       launch_over<NoStep, T>(OptimiserVariants<T>::follow, segment, settings, state, step);
-  launch(variant, advance, {1, 1}, static_cast<const StepState*>(step.raw()),
+  launch(variant, advance, {1, 1}, static_cast<StepState*>(step.raw()),
          state.count.data<std::int64_t>());
 }
 
-void pass(Method method, const PassSettings& settings, const FlatState& state, const Tensor& step) {
+void pass(Method method, const PassSettings& settings, const FlatState& state, Tensor& step) {
   const auto with = [&]<class T>(Type<T>) {
     using All = OptimiserVariants<T>;
     switch (method) {
@@ -258,8 +269,15 @@ void pass(Method method, const PassSettings& settings, const FlatState& state, c
   state.values.dtype() == DType::f32 ? with(Type<float>{}) : with(Type<double>{});
 }
 
+void commit(Tensor& to, const Tensor& from, const Tensor& step) {
+  const auto words = static_cast<std::int64_t>(to.bytes() / sizeof(std::uint32_t));
+  launch(commit_variant, copy_words, threads_for(words), static_cast<std::uint32_t*>(to.raw()),
+         static_cast<const std::uint32_t*>(from.raw()), words,
+         static_cast<const StepState*>(step.raw()));
+}
+
 const Registered<OptimiserBackend> registered(optimiser_family(), Device::cuda, Source::own,
-                                              {"flat", guard_workspace, guard, pass});
+                                              {"flat", guard_workspace, guard, pass, commit});
 
 }  // namespace
 }  // namespace likely::kernels

@@ -17,13 +17,13 @@ struct OptimiserProofs {
     std::vector<Segment> segments = {};
   };
 
-  static void run(const Adam& how, const Clip& clip, FlatState& state, const Tensor& step) {
+  static void run(const Adam& how, const Clip& clip, FlatState& state, Tensor step) {
     adam(how, clip, state, step);
   }
-  static void run(const RmsProp& how, const Clip& clip, FlatState& state, const Tensor& step) {
+  static void run(const RmsProp& how, const Clip& clip, FlatState& state, Tensor step) {
     rms_prop(how, clip, state, step);
   }
-  static void run(const Sgd& how, const Clip& clip, FlatState& state, const Tensor& step) {
+  static void run(const Sgd& how, const Clip& clip, FlatState& state, Tensor step) {
     sgd(how, clip, state, step);
   }
 
@@ -46,12 +46,14 @@ struct OptimiserProofs {
               state.count = Tensor::of({1}, std::vector<std::int64_t>{3}, in.device());
               state.segments = setting.segments;
               state.bound = setting.bound;
-              for (const float norm : {8.0f, 2.0f})
-                run(how, {4}, state,
-                    make_step_state(
-                        {.rate = 0.125f, .gradient_norm = norm, .non_finite = setting.non_finite},
-                        in.device()));
               Tensors results{state.values, state.first, state.second, state.count};
+              for (const float norm : {8.0f, 2.0f}) {
+                const Tensor step = make_step_state(
+                    {.rate = 0.125f, .gradient_norm = norm, .non_finite = setting.non_finite},
+                    in.device());
+                run(how, {4}, state, step);
+                results.push_back(step);
+              }
               if (setting.averaged)
                 results.push_back(state.average);
               return results;
@@ -91,6 +93,17 @@ struct OptimiserProofs {
             }};
   }
 };
+
+inline Proof commit_proof(const char* name, bool non_finite) {
+  return {name, 0, [=](Inputs& in) {
+            const Tensor to = in.normal({1003}), from = in.normal({1003});
+            commit(to, from, make_step_state({.non_finite = non_finite}, in.device()));
+            return Tensors{to};
+          }};
+}
+inline const Variant commit_variant{"optimiser", "commit", DType::f32,
+                                    commit_proof("a ragged end", false),
+                                    commit_proof("stopped by the flag", true)};
 
 template <class T>
 struct OptimiserVariants {

@@ -203,6 +203,22 @@ TEST_CASE("optimisers: under the flag nothing is written") {
   for (const Tensor& untouched : {state.first, state.second, state.average})
     CHECK(untouched.to_vector<float>() == std::vector<float>(100, 0));
   CHECK(state.count.item<std::int64_t>() == 0);
+  CHECK(read_step_state(step).update == 0);
+  const Tensor to = filled({3}, 1);
+  commit(to, filled({3}, 2), step);
+  CHECK(to.to_vector<float>() == std::vector<float>(3, 1));
+}
+
+TEST_CASE("optimisers: a pass ends the update, and what was staged is committed") {
+  FlatState state = fresh(100, DType::f32);
+  state.average = filled({100}, 0);
+  const Tensor step = step_state({.update = 41, .rate = 0.1f});
+  sgd({}, {}, state, step);
+  CHECK(read_step_state(step).update == 42);
+  CHECK(state.count.item<std::int64_t>() == 1);
+  const Tensor to = filled({3}, 1);
+  commit(to, filled({3}, 2), step);
+  CHECK(to.to_vector<float>() == std::vector<float>(3, 2));
 }
 
 TEST_CASE("optimisers: threads and instruction sets change no bit" * cpu_only) {

@@ -178,7 +178,7 @@ TEST_CASE("buffer: a staged value is read at once, and stays only where it is co
   CHECK(doubles(buffer.value()) == std::vector<double>{1, 2});
   buffer.stage(tensor({2}, {3, 4}));
   buffer.stage(tensor({2}, {5, 6}));
-  buffer.commit();
+  buffer.commit(make_step_state({}));
   CHECK(doubles(buffer.value()) == std::vector<double>{5, 6});
   CHECK(buffer.value().same_view(committed));  // a checkpoint's view stays valid
   CHECK_THROWS_WITH_AS(buffer.stage(tensor({3}, {1, 2, 3})),
