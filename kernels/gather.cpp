@@ -2,18 +2,21 @@
 #include "kernels/gather.h"
 
 #include "kernels/copy.h"
+#include "kernels/graph.h"
 
 namespace likely::kernels {
 namespace {
 
-// The index, contiguous and checked before any work (on another device than the CPU that waits).
+// The index, contiguous and checked before any work. (On another device than the CPU that waits; in
+// a recording it cannot be: kernels then make NaN of an index that is out of range, which the guard
+// of the update finds, and the update that explains it is not recorded.)
 Tensor checked(const char* operation, const Tensor& x, const Tensor& index, const char* what,
                std::int64_t end) {
   require(x.device() == index.device(),
           "{}: tensors of two devices: {} with an index on {}. Use to() first.", operation,
           x.device(), index.device());
   const Tensor flat = contiguous(index);
-  if (flat.is_meta())
+  if (flat.is_meta() || (recording() && flat.device().kind != Device::cpu))
     return flat;
   const Tensor here = flat.to(Device::cpu);
   const std::int64_t* values = here.data<std::int64_t>();

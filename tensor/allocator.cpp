@@ -24,17 +24,25 @@ void* Allocator::allocate(std::size_t bytes) {
   require_memory(bytes <= address_space, bytes);
   const std::size_t size = rounded(bytes);
   void* block = nullptr;
-  if (auto& blocks = kept_[size]; !blocks.empty()) {
+  if (auto& blocks = (pool_ ? pool_->kept_ : kept_)[size]; !blocks.empty()) {
     block = blocks.back();
     blocks.pop_back();
     ++counters_.reused;
   } else {
+    require(
+        fresh_allowed_,
+        "allocate: {} bytes more than the last time, of work that is recorded at its addresses.",
+        bytes);
     block = allocate_fresh(size);
     require_memory(block != nullptr, bytes);
     counters_.held += size;
     counters_.peak_held = std::max(counters_.peak_held, counters_.held);
     ++counters_.fresh;
+    if (pool_)
+      owners_[block] = pool_;
   }
+  if (pool_)
+    ++pool_->outside_;
   counters_.in_use += size;
   counters_.peak_in_use = std::max(counters_.peak_in_use, counters_.in_use);
   if (const auto opened = memory_of(device_).opened)
@@ -64,8 +72,36 @@ void Allocator::release(void* block, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (const auto closed = memory_of(device_).closed)
     closed(device_.index, block, size);
-  kept_[size].push_back(block);
+  Pool* const owner = owner_of(block);
+  (owner ? owner->kept_ : kept_)[size].push_back(block);
+  if (owner)
+    --owner->outside_;
   counters_.in_use -= size;
+}
+
+Allocator::Pool* Allocator::owner_of(void* block) const {
+  const auto found = owners_.empty() ? owners_.end() : owners_.find(block);
+  return found == owners_.end() ? nullptr : found->second;
+}
+
+Allocator::Pool::Scope::Scope(Pool& pool, Fresh fresh) : allocator(pool.allocator_) {
+  const std::lock_guard lock(allocator.mutex_);
+  require(!allocator.pool_, "allocate: a pool within a pool.");
+  allocator.pool_ = &pool;
+  allocator.fresh_allowed_ = fresh == Fresh::any;
+}
+
+Allocator::Pool::Scope::~Scope() {
+  const std::lock_guard lock(allocator.mutex_);
+  allocator.pool_ = nullptr;
+  allocator.fresh_allowed_ = true;
+}
+
+Allocator::Pool::~Pool() {
+  const std::lock_guard lock(allocator_.mutex_);
+  for (const auto& [size, blocks] : kept_)
+    allocator_.kept_[size].insert(allocator_.kept_[size].end(), blocks.begin(), blocks.end());
+  std::erase_if(allocator_.owners_, [&](const auto& entry) { return entry.second == this; });
 }
 
 void Allocator::trim() {

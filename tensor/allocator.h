@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "tensor/device.h"
@@ -32,15 +33,45 @@ class Allocator {
 
   static std::size_t rounded(std::size_t bytes);  // the block size for a request
 
+  // Blocks apart, for work that is recorded and run again at the same addresses: nobody else is
+  // handed one. They join the allocator's own when the pool goes, or when they come back after it.
+  class Pool {
+   public:
+    explicit Pool(Allocator& allocator) : allocator_(allocator) {}
+    Pool(const Pool&) = delete;
+    ~Pool();
+    std::uint64_t outside() const { return outside_; }  // blocks handed out and not back
+
+    // While one is alive the allocator hands out blocks of the pool, and with Fresh::none only
+    // those that it holds already.
+    enum class Fresh { any, none };
+    struct Scope {
+      Scope(Pool& pool, Fresh fresh);
+      Scope(const Scope&) = delete;
+      ~Scope();
+      Allocator& allocator;
+    };
+
+   private:
+    friend class Allocator;
+    Allocator& allocator_;
+    std::map<std::size_t, std::vector<void*>> kept_;
+    std::uint64_t outside_ = 0;
+  };
+
  private:
   void* allocate_fresh(std::size_t size);  // null where there is nothing left
   void require_memory(bool there, std::size_t bytes) const;
   void trim_locked();
+  Pool* owner_of(void* block) const;  // null: the allocator itself
 
   Device device_;
   mutable std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> kept_;
   Counters counters_;
+  std::unordered_map<void*, Pool*> owners_;
+  Pool* pool_ = nullptr;  // of the scope that is alive
+  bool fresh_allowed_ = true;
 };
 
 Allocator& allocator_of(Device device);

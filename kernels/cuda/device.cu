@@ -8,11 +8,15 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/gpu.h"
+#include "kernels/graph.h"
 
 namespace likely::kernels::cuda {
 namespace {
 
-constexpr std::size_t slot_bytes = std::size_t{4} << 20;
+// Copies take the slots in turn: enough that those of a training step need not wait for the step
+// before.
+constexpr std::size_t slot_bytes = std::size_t{2} << 20;
+constexpr std::size_t slot_count = 16;
 
 // A piece of pinned memory, and when the last copy through it was done.
 struct Slot {
@@ -23,7 +27,8 @@ struct Slot {
 struct State {
   cudaStream_t stream = nullptr;
   Limits limits;
-  Slot slots[2];
+  Slot slots[slot_count];
+  std::size_t next = 0;  // slot
 };
 
 int attribute(cudaDeviceAttr what, int index) {
@@ -82,14 +87,22 @@ bool on_device(const void* address) {
 // Calls f(slot, begin, size) for piece after piece, with the slots in turn.
 template <class F>
 void in_pieces(State& state, std::size_t bytes, F f) {
-  for (std::size_t begin = 0, turn = 0; begin < bytes; begin += slot_bytes, ++turn)
-    f(state.slots[turn % 2], begin, std::min(slot_bytes, bytes - begin));
+  for (std::size_t begin = 0; begin < bytes; begin += slot_bytes)
+    f(state.slots[state.next++ % slot_count], begin, std::min(slot_bytes, bytes - begin));
+}
+
+void wait_for(const Slot& slot) {
+  if (cudaEventQuery(slot.done) == cudaSuccess)
+    return;
+  cudaGetLastError();  // "not ready" is none
+  ++traffic().waits;
+  check(cudaEventSynchronize(slot.done), "copy to the device");
 }
 
 // Returns when all has been read; what the device still does runs behind.
 void copy_to_device(State& state, std::byte* to, const std::byte* from, std::size_t bytes) {
   in_pieces(state, bytes, [&](Slot& slot, std::size_t begin, std::size_t size) {
-    check(cudaEventSynchronize(slot.done), "copy to the device");
+    wait_for(slot);
     std::memcpy(slot.memory, from + begin, size);
     check(cudaMemcpyAsync(to + begin, slot.memory, size, cudaMemcpyHostToDevice, state.stream),
           "copy to the device");
@@ -103,12 +116,15 @@ void copy_to_host(State& state, std::byte* to, const std::byte* from, std::size_
     check(cudaEventSynchronize(slot.done), "copy from the device");
     std::memcpy(to + begin, slot.memory, size);
   };
+  ++traffic().reads;
+  Slot* before = nullptr;
   in_pieces(state, bytes, [&](Slot& slot, std::size_t begin, std::size_t size) {
     check(cudaMemcpyAsync(slot.memory, from + begin, size, cudaMemcpyDeviceToHost, state.stream),
           "copy from the device");
     check(cudaEventRecord(slot.done, state.stream), "copy from the device");
-    if (begin > 0)
-      take(&slot == state.slots ? state.slots[1] : state.slots[0], begin - slot_bytes, slot_bytes);
+    if (before)
+      take(*before, begin - slot_bytes, slot_bytes);
+    before = &slot;
     if (begin + size == bytes)
       take(slot, begin, size);
   });
@@ -120,9 +136,14 @@ void copy(int index, void* to, const void* from, std::size_t bytes) {
   const std::lock_guard lock(mutex);
   const auto* source = static_cast<const std::byte*>(from);
   auto* target = static_cast<std::byte*>(to);
-  if (!on_device(to))
+  const bool from_host = !on_device(from), to_host = !on_device(to);
+  require(!recording() || (!from_host && !to_host),
+          "copy: {} bytes go {} the host while launches are recorded: each replay would see those "
+          "of now. The latest operation was {}.",
+          bytes, from_host ? "from" : "to", latest_operation());
+  if (to_host)
     copy_to_host(state, target, source, bytes);
-  else if (!on_device(from))
+  else if (from_host)
     copy_to_device(state, target, source, bytes);
   else
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state.stream), "copy");

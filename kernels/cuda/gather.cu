@@ -14,6 +14,15 @@ struct GatherArguments {
   void* to;
 };
 
+// Stands for what an index out of range would have read (kernels/gather.cpp says who finds it).
+template <class T>
+LIKELY_DEVICE T nothing() {
+  if constexpr (std::is_integral_v<T>)
+    return T();
+  else
+    return T(__builtin_nanf(""));
+}
+
 // `width` of T, a divisor of a row, or 1.
 template <class T, int width>
 __global__ void __launch_bounds__(cuda::block_threads) take_elements(GatherArguments a) {
@@ -23,16 +32,27 @@ __global__ void __launch_bounds__(cuda::block_threads) take_elements(GatherArgum
   const auto row = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) /
                                              static_cast<std::uint64_t>(a.width));
   const std::int64_t column = at - row * a.width;
+  const std::int64_t from = a.index[row];
   T pack[width];
-  cuda::read(pack, static_cast<const T*>(a.from) + a.index[row] * a.width + column, 1, width);
+  if (from >= 0 && from < a.rows) {
+    cuda::read(pack, static_cast<const T*>(a.from) + from * a.width + column, 1, width);
+  } else {
+    LIKELY_UNROLL
+    for (int k = 0; k < width; ++k)
+      pack[k] = nothing<T>();
+  }
   cuda::write(static_cast<T*>(a.to) + at, pack, width);
 }
 
 template <class T>
 __global__ void __launch_bounds__(cuda::block_threads) pick_elements(GatherArguments a) {
   const std::int64_t at = cuda::thread_number();
-  if (at < a.count)
-    static_cast<T*>(a.to)[at] = static_cast<const T*>(a.from)[at * a.width + a.index[at]];
+  if (at >= a.count)
+    return;
+  const std::int64_t column = a.index[at];
+  static_cast<T*>(a.to)[at] = column >= 0 && column < a.width
+                                  ? static_cast<const T*>(a.from)[at * a.width + column]
+                                  : nothing<T>();
 }
 
 template <class T>

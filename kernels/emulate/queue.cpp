@@ -121,6 +121,12 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
       streams().run_to(*record);
   });
 }
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return call([&] {
+    if (const auto record = there(event, "event").record; record && record->seconds < 0)
+      refuse(cudaErrorNotReady, "cudaEventQuery: the event has not been reached");
+  });
+}
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   return call([&] {
     streams().forbid_in_capture(stream, "cudaStreamWaitEvent");

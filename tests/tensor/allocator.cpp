@@ -106,6 +106,41 @@ TEST_CASE("allocator: the block freed last is reused first") {
   allocator.release(b, 64);
 }
 
+TEST_CASE("allocator: a pool's blocks are for its scopes alone, and join the others when it goes") {
+  Allocator allocator(Device::cpu);
+  void* general = allocator.allocate(64);
+  allocator.release(general, 64);
+  void* pooled = nullptr;
+  {
+    Allocator::Pool pool(allocator);
+    {
+      const Allocator::Pool::Scope scope(pool, Allocator::Pool::Fresh::any);
+      pooled = allocator.allocate(64);
+      CHECK(pooled != general);
+      CHECK(pool.outside() == 1);
+      allocator.release(pooled, 64);
+      CHECK(pool.outside() == 0);
+    }
+    CHECK(allocator.allocate(64) == general);
+    const Allocator::Pool::Scope scope(pool, Allocator::Pool::Fresh::none);
+    CHECK(allocator.allocate(64) == pooled);
+    CHECK_THROWS_WITH_AS(
+        allocator.allocate(60),
+        "allocate: 60 bytes more than the last time, of work that is recorded at its addresses.",
+        Error);
+    allocator.release(general, 64);  // back to where it came from
+    CHECK_THROWS_AS(allocator.allocate(64), Error);
+    allocator.release(pooled, 64);
+    CHECK(allocator.allocate(64) == pooled);
+  }
+  allocator.release(pooled, 64);  // after its pool has gone
+  CHECK(allocator.allocate(64) == pooled);
+  CHECK(allocator.allocate(64) == general);
+  check_equal(allocator.counters(), {128, 128, 128, 128, 2, 5});
+  allocator.release(pooled, 64);
+  allocator.release(general, 64);
+}
+
 TEST_CASE("allocator: large blocks lie on huge pages") {
   Allocator allocator(Device::cpu);
   const std::size_t bytes = std::size_t{4} << 20;

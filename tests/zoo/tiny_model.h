@@ -1,15 +1,13 @@
 // A model small enough to train in milliseconds: z ~ N(0, I), x given z Bernoulli by two layers,
 // and the bound that takes the prior for the posterior.
 #pragma once
-#include <unistd.h>
-
-#include <cstdio>
 #include <string>
 
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
 #include "nn/linear.h"
+#include "tests/captured.h"
 #include "tests/zoo/temporary_folder.h"
 #include "zoo/run/file_system.h"
 #include "zoo/run/model.h"
@@ -117,33 +115,5 @@ std::string message_of(const F& f) {
   }
   return "nothing was thrown";
 }
-
-// While alive: what is written to a descriptor (1: stdout, 2: stderr) is kept here.
-class Captured {
- public:
-  explicit Captured(int descriptor) : descriptor_(descriptor) {
-    std::fflush(nullptr);
-    before_ = dup(descriptor);
-    dup2(fileno(file_), descriptor);
-  }
-  Captured(const Captured&) = delete;
-  ~Captured() {
-    std::fflush(nullptr);
-    dup2(before_, descriptor_);
-    close(before_);
-    std::fclose(file_);
-  }
-  std::string text() const {
-    std::fflush(nullptr);
-    std::rewind(file_);
-    std::string text(1 << 20, '\0');
-    text.resize(std::fread(text.data(), 1, text.size(), file_));
-    return text;
-  }
-
- private:
-  int descriptor_, before_ = -1;
-  std::FILE* file_ = std::tmpfile();
-};
 
 }  // namespace likely
