@@ -1,6 +1,7 @@
 // StepState as a tensor, and the purposes that keep random streams apart.
 #include "tensor/random.h"
 
+#include <cstddef>
 #include <mutex>
 
 namespace likely {
@@ -31,6 +32,12 @@ StepState read_step_state(const Tensor& state) {
 void write_step_state(Tensor& state, const StepState& value) {
   require_step_state(state);
   state.copy_from_host(&value);
+}
+
+void write_rate(Tensor& state, float rate) {
+  require_step_state(state);
+  constexpr std::int64_t begin = offsetof(StepState, rate);
+  state.slice(0, begin, begin + static_cast<std::int64_t>(sizeof rate)).copy_from_host(&rate);
 }
 
 std::uint32_t purpose_hash(const std::string& purpose) {

@@ -22,6 +22,7 @@ struct StepState {
 Tensor make_step_state(const StepState& state, Device device = {});
 StepState read_step_state(const Tensor& state);
 void write_step_state(Tensor& state, const StepState& value);
+void write_rate(Tensor& state, float rate);  // alone: what else it holds stays on the device
 
 // One tensor's worth of random numbers. Element i reads word i % 4 of the block with
 // key = seed and counter = {i / 4, index, update, purpose}; a value, so backward can keep it

@@ -126,11 +126,12 @@ std::vector<std::string> DataSet::captions(Split split, std::span<const std::int
   return texts;
 }
 
-Tensor DataSet::batch(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {
-  return gather<float>(split, rows, draw).to(device_);
+Tensor DataSet::batch_on_host(Split split, std::span<const std::int64_t> rows,
+                              const Draw& draw) const {
+  return gather<float>(split, rows, draw);
 }
 
-Tensor DataSet::labels(Split split, std::span<const std::int64_t> rows) const {
+Tensor DataSet::labels_on_host(Split split, std::span<const std::int64_t> rows) const {
   const auto n = static_cast<std::int64_t>(rows.size());
   if (device_.kind == Device::meta)
     return Tensor::empty({n}, DType::i64, device_);
@@ -139,7 +140,7 @@ Tensor DataSet::labels(Split split, std::span<const std::int64_t> rows) const {
   std::vector<std::int64_t> values;
   for (const std::int64_t row : rows)
     values.push_back(all.data<std::uint8_t>()[row]);
-  return Tensor::of({n}, values, device_);
+  return Tensor::of({n}, values);
 }
 
 Tensor DataSet::bytes(Split split, std::span<const std::int64_t> rows, const Draw& draw) const {

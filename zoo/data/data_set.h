@@ -52,13 +52,20 @@ class DataSet {
   // The images `rows` of a split, [n, height, width, channels], values in [0, 1]; of points [n, 2].
   // What is random about training data comes from `draw`; validation and test data are fixed,
   // whatever it is.
-  Tensor batch(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const;
+  Tensor batch(Split split, std::span<const std::int64_t> rows, const Draw& draw = {}) const {
+    return batch_on_host(split, rows, draw).to(device_);
+  }
+  Tensor batch_on_host(Split split, std::span<const std::int64_t> rows,
+                       const Draw& draw = {}) const;  // the same, on the host; on meta of meta
   Tensor bytes(Split split, std::span<const std::int64_t> rows,
                const Draw& draw = {}) const;          // of images: u8 below `levels`, on the host
   virtual Tensor labels(Split split) const;           // u8 [size]; undefined where the set has none
   virtual std::int64_t classes() const { return 0; }  // labels lie below it; 0: there are none
-  // The labels of these rows: i64 [n].
-  Tensor labels(Split split, std::span<const std::int64_t> rows) const;
+  // The labels of these rows: i64 [n]; and the same on the host, or on meta of meta.
+  Tensor labels(Split split, std::span<const std::int64_t> rows) const {
+    return labels_on_host(split, rows).to(device_);
+  }
+  Tensor labels_on_host(Split split, std::span<const std::int64_t> rows) const;
   // What the images of the same rows and draw show, in words; empty texts where nobody says.
   std::vector<std::string> captions(Split split, std::span<const std::int64_t> rows,
                                     const Draw& draw = {}) const;

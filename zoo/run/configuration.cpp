@@ -153,6 +153,10 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       fixed_setting("threads", "CPU threads; any number gives the same bits", threads),
       fixed_setting("precision", "of products and convolutions", "f32", {"f32", "tf32", "bf16"}),
       fixed_setting("kernels", "own, vendor, fastest, or by family: matmul=vendor", "own"),
+      fixed_setting("graphs",
+                    "steps on a GPU: recorded once and replayed (on), or launch by launch (off); "
+                    "the same bits",
+                    "on", {"on", "off"}),
       fixed_setting("log-every", "steps between lines of metrics.jsonl", std::int64_t{1}),
       every("eval-every", "steps between evaluations on test images", 20),
       fixed_setting("eval-count", "test images, or samples, of an evaluation while training",
@@ -164,7 +168,7 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
         setting.name == "threads" || setting.name == "log-every" || setting.name == "eval-count";
     if (counts)
       setting.lowest = 1;
-    if (counts || setting.name == "data-dir")
+    if (counts || setting.name == "data-dir" || setting.name == "graphs")
       setting.decides_bits = false;
   }
   return settings;

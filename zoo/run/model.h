@@ -94,7 +94,8 @@ class Model {
   virtual Variable loss(std::size_t network, const Batch& batch, Random& random) = 0;
 
   // One turn of the loop; returns the loss that metrics.jsonl records. The default is one update of
-  // the only network on one batch.
+  // the only network on one batch. On a GPU the first few calls are recorded and then replayed: what
+  // is launched may not depend on step(), nor on a number that the host computes or reads.
   virtual Tensor step(StepContext& context);
 
   // With every evaluation, without a tape and with modules that do not train. On meta the

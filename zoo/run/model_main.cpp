@@ -132,6 +132,7 @@ void ModelMain::add_resume() {
                  [this] { return resume(); });
   add_run(verb);
   changes_.add(verb, "steps", "train to this many steps in all [as before]", "Run");
+  changes_.add(verb, "graphs", "steps on a GPU: on or off, the same bits [the run's]", "Run");
   add_loudness(verb);
   verb.add_flag("--json", json_, "results as JSON on stdout")->group("Output");
 }

@@ -21,6 +21,12 @@ Schedule schedule_of(const Settings& settings) {
   return settings.has("warm-up") ? warm_up(settings.integer("warm-up"), schedule) : schedule;
 }
 
+// Batches are made on the host: their draws must not wait for a GPU. (On meta they are counted
+// where they would be.)
+Device host_of(Device device) {
+  return kernels::served(device).kind == Device::cuda ? Device::cpu : device;
+}
+
 }  // namespace
 
 Tensor Model::step(StepContext& context) {
@@ -68,8 +74,9 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
                               {configuration.data(), data.image(), data.levels(), data.classes()})),
       schedule_(schedule_of(configuration.settings)),
       state_(make_step_state(first_state(configuration.seed()), device)),
-      data_state_(make_step_state(first_state(configuration.seed()), device)),
-      random_(state_) {
+      data_state_(make_step_state(first_state(configuration.seed()), host_of(device))),
+      random_(state_),
+      reads_(device) {
   const std::vector<Network> networks = model_->networks();
   for (const Network& network : networks) {
     network.module.to(device);
@@ -85,17 +92,6 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
         trained.optimiser->commits(network.module);
 }
 
-Tensor Trainer::turn() {
-  StepState now = last_update();
-  now.rate = static_cast<float>(configuration_.settings.number("rate") *
-                                schedule_(step_, configuration_.settings.integer("steps")));
-  write_step_state(state_, now);
-  recorded_.clear();
-  const Tensor loss = model_->step(*this);
-  ++step_;
-  return loss;
-}
-
 std::int64_t Trainer::batches_an_epoch() const {
   const std::int64_t size = data_.size(Split::train);
   const std::int64_t batch = configuration_.settings.integer("batch");
@@ -104,85 +100,48 @@ std::int64_t Trainer::batches_an_epoch() const {
 
 // Which images: a new permutation each epoch, its short last batch kept. The images of an endless
 // set differ by the draw alone.
-Batch Trainer::next_batch() {
-  const std::int64_t size = data_.size(Split::train);
-  const std::int64_t batch = configuration_.settings.integer("batch");
-  const std::int64_t an_epoch = batches_an_epoch();
-  std::vector<std::int64_t> rows;
+std::vector<std::int64_t> Trainer::rows_of(std::int64_t batch) {
+  const std::int64_t an_epoch = batches_an_epoch(), size = size_of(batch);
   if (an_epoch == 0) {
-    rows.resize(static_cast<std::size_t>(batch));
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(size));
     std::iota(rows.begin(), rows.end(), 0);
-  } else {
-    const std::int64_t epoch = batches_ / an_epoch, begin = batches_ % an_epoch * batch;
-    if (epoch != order_epoch_)
-      order_ = shuffled(size, "shuffle", epoch, data_state_, configuration_.seed());
-    order_epoch_ = epoch;
-    rows.assign(order_.begin() + begin, order_.begin() + std::min(begin + batch, size));
+    return rows;
   }
+  const std::int64_t epoch = batch / an_epoch,
+                     begin = batch % an_epoch * configuration_.settings.integer("batch");
+  if (epoch != order_epoch_)
+    order_ =
+        shuffled(data_.size(Split::train), "shuffle", epoch, data_state_, configuration_.seed());
+  order_epoch_ = epoch;
+  return {order_.begin() + begin, order_.begin() + begin + size};
+}
+
+std::int64_t Trainer::size_of(std::int64_t batch) const {
+  const std::int64_t whole = configuration_.settings.integer("batch"),
+                     an_epoch = batches_an_epoch();
+  return an_epoch == 0 ? whole
+                       : std::min(whole, data_.size(Split::train) - batch % an_epoch * whole);
+}
+
+// Images and labels, the latter undefined where the model takes none.
+std::pair<Tensor, Tensor> Trainer::host_batch(std::int64_t batch) {
+  const std::vector<std::int64_t> rows = rows_of(batch);
   StepState now = first_state(configuration_.seed());
-  now.update = static_cast<std::uint64_t>(batches_++);
+  now.update = static_cast<std::uint64_t>(batch);
   write_step_state(data_state_, now);
-  Batch result{data_.batch(Split::train, rows, {data_state_, purpose_hash("train/images"), 0})};
-  if (model_->classes() > 0)
-    result.condition = data_.labels(Split::train, rows);
-  return result;
+  return {data_.batch_on_host(Split::train, rows, {data_state_, purpose_hash("train/images"), 0}),
+          model_->classes() > 0 ? data_.labels_on_host(Split::train, rows) : Tensor()};
 }
 
-Tensor Trainer::update(std::size_t network, const std::function<Variable(Random&)>& loss) {
-  const std::string& name = networks_.at(network).network.name;
-  Optimiser& optimiser = *networks_[network].optimiser;
-  std::vector<std::unique_ptr<Frozen>> constants;
-  for (std::size_t other = 0; other < networks_.size(); ++other)
-    if (other != network)
-      constants.push_back(std::make_unique<Frozen>(networks_[other].network.module));
-  const StepState before = last_update();
-  const std::int64_t batches = batches_;
-  const auto run = [&] {
-    random_.begin_update();
-    return optimiser.update(state_, [&](int) { return loss(random_); });
-  };
-  const Tensor result = run();
-  if (last_update().non_finite)
-    explain_divergence(name, before, batches, run);
-  if (networks_.size() > 1)
-    record(name + "_loss", result);
-  return result;
-}
-
-void Trainer::record(const std::string& name, const Tensor& value) {
-  const auto entry = std::find_if(recorded_.begin(), recorded_.end(),
-                                  [&](const auto& recorded) { return recorded.first == name; });
-  if (entry == recorded_.end())
-    recorded_.emplace_back(name, value);
-  else
-    entry->second = value;
-}
-
-std::vector<std::pair<std::string, double>> Trainer::recorded() const {
-  std::vector<std::pair<std::string, double>> values;
-  for (const auto& [name, value] : recorded_)
-    values.emplace_back(name, value.is_meta() ? 0 : value.item<double>());
-  return values;
-}
-
-// The guard kept the parameters as they were, so the same update can be run once more, with a look
-// at every value.
-void Trainer::explain_divergence(const std::string& network, const StepState& before,
-                                 std::int64_t batches, const std::function<void()>& again) {
-  std::string found = "its loss or the norm of its gradient is not finite, though every value is";
-  write_step_state(state_, before);
-  batches_ = batches;
-  try {
-    const FiniteCheck check;
-    again();
-  } catch (const Diverged& diverged) {
-    found = diverged.what();
-    found.erase(found.find_last_not_of('.') + 1);
+Batch Trainer::next_batch() {
+  if (filled_) {
+    require(place_ < filled_->batches.size(),
+            "train: a step takes more than the {} batches of one before. Use --graphs off.",
+            filled_->batches.size());
+    return filled_->batches[place_++];
   }
-  fail<Diverged>(
-      "train: step {} diverged{}: {}. The parameters are as before this update. Lower --rate, or "
-      "look at the data.",
-      step_ + 1, networks_.size() > 1 ? " in the update of " + network : "", found);
+  const auto [images, labels] = host_batch(batches_++);
+  return {images.to(device_), labels.defined() ? labels.to(device_) : Tensor()};
 }
 
 std::string Trainer::named(const Trained& trained, const std::string& name) const {
@@ -245,6 +204,9 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   copy_named("model.safetensors", checkpoint.model, here.model);
   copy_named("average.safetensors", checkpoint.average, here.average);
   copy_named("state.safetensors", checkpoint.state, here.state);
+  started_.clear();
+  reads_.clear();
+  updates_ = read_step_state(state_).update;
   step_ = checkpoint.step;
   batches_ = std::stoll(checkpoint.facts.at("batches"));
 }

@@ -1,8 +1,12 @@
 // Trainer: a model with its optimisers on a device, and what one step of the loop does. The same
 // code runs on `meta` for a plan.
 #pragma once
+#include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 
+#include "kernels/graph.h"
 #include "nn/schedule.h"
 #include "zoo/data/data_set.h"
 #include "zoo/run/checkpoint.h"
@@ -10,24 +14,36 @@
 
 namespace likely {
 
+// What one turn of the loop found. On meta all numbers are 0.
+struct Turn {
+  std::int64_t step = 0;  // so many are done with it
+  double loss = 0;        // the one that metrics.jsonl records
+  StepState update;       // as its last update left it: rate, gradient norm
+  std::vector<std::pair<std::string, double>> recorded;  // in the order of first appearance
+};
+
+// On a GPU a turn whose batches are all whole is recorded once and replayed (kernels/graph.h),
+// unless the setting `graphs` is off.
 class Trainer : public StepContext {
  public:
   // `data` lies on `device` and outlives the trainer.
   Trainer(const ModelDescription& description, const Configuration& configuration,
           const DataSet& data, Device device);
 
-  // One turn of the loop; returns the loss, still on the device. Throws Diverged, naming op, output
-  // and index, where the loss or a gradient is not finite: then the parameters are as before.
-  Tensor turn();
+  // One turn of the loop. Throws Diverged, naming op, output and index, where the loss or a
+  // gradient is not finite: then the parameters are as before that update.
+  Turn turn();
+  // The same in two halves, so that a GPU has the next turn at hand while it computes one: `start`
+  // does not wait for it, and `found` has the results turn by turn, one turn late unless it is to
+  // wait; nothing where there is none.
+  void start();
+  enum class Wait { no, yes };
+  std::optional<Turn> found(Wait wait);
+
   std::int64_t step() const override { return step_; }
   Batch next_batch() override;
   Tensor update(std::size_t network, const std::function<Variable(Random&)>& loss) override;
   void record(const std::string& name, const Tensor& value) override;
-  // What the last turn recorded, in the order of the names' first appearance.
-  std::vector<std::pair<std::string, double>> recorded() const;
-
-  // What the last update left: its loss, rate and gradient norm. Zeros on meta.
-  StepState last_update() const { return state_.is_meta() ? StepState{} : read_step_state(state_); }
   // Batches until every training image was shown once; 0 where the data is endless.
   std::int64_t batches_an_epoch() const;
   std::int64_t batches() const { return batches_; }  // taken so far
@@ -45,8 +61,34 @@ class Trainer : public StepContext {
   void evaluating(const std::function<void()>& f);
 
  private:
-  [[noreturn]] void explain_divergence(const std::string& network, const StepState& before,
-                                       std::int64_t batches, const std::function<void()>& again);
+  // A turn that was started and whose results were not looked at.
+  struct Started {
+    std::int64_t step, batches;  // before it
+    float rate;
+    std::vector<std::string> names;  // of what it recorded, behind the loss
+  };
+  // Turns whose batches have certain sizes: where their batches lie and what is kept of them.
+  struct Kind {
+    std::vector<Batch> batches;
+    std::vector<std::string> names;
+    Tensor values;  // f64: the loss, then what was recorded
+    std::unique_ptr<kernels::Graph> graph;
+  };
+  // The updates of a turn that diverged, run once more.
+  struct Again {
+    StepState state;       // before the update that comes next
+    std::uint64_t failed;  // the count of updates before the one that was not finite
+  };
+
+  void run_step(Kind& kind);
+  Kind* recordable_kind();
+  void fill(Kind& kind);
+  std::vector<std::int64_t> rows_of(std::int64_t batch);
+  std::int64_t size_of(std::int64_t batch) const;
+  std::pair<Tensor, Tensor> host_batch(std::int64_t batch);
+  Tensor update_again(const std::string& where, Optimiser& optimiser,
+                      const std::function<Variable(Random&)>& loss);
+  [[noreturn]] void explain_divergence(const Started& turn, const StepState& found);
 
   struct Trained {
     Network network;
@@ -65,6 +107,14 @@ class Trainer : public StepContext {
   Tensor state_, data_state_;  // StepStates of the updates, and of the batches
   Random random_;
   std::int64_t step_ = 0, batches_ = 0;
+  std::uint64_t updates_ = 0;  // of all optimisers, in the turns that were found finite
+  std::deque<Started> started_;
+  kernels::LateReads reads_;
+  std::optional<Again> again_;
+  Kind plain_;                         // launch by launch
+  std::map<std::string, Kind> kinds_;  // recorded, by all that their launches depend on
+  const Kind* filled_ = nullptr;       // whose batches this turn takes, the next in `place_`
+  std::size_t place_ = 0, batches_a_turn_ = 0;
   std::int64_t order_epoch_ = -1;
   std::vector<std::int64_t> order_;  // of the training images in this epoch
 };

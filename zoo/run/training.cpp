@@ -31,6 +31,7 @@ class TrainingRun {
   void restore();
   void begin();
   void turn();
+  bool take_found(Trainer::Wait wait);
   void evaluate(Metrics::Values& line);
   void add_diagnosis(const Diagnosis& diagnosis, Metrics::Values& line);
   void draw_pictures();
@@ -39,9 +40,10 @@ class TrainingRun {
   int stop(int exit_code);
   int finish();
   void print_results() const;
-  bool due(const char* interval) const {
-    return trainer_.step() % configuration_.settings.integer(interval) == 0;
+  bool due(const char* interval, std::int64_t step) const {
+    return step % configuration_.settings.integer(interval) == 0;
   }
+  bool due(const char* interval) const { return due(interval, trainer_.step()); }
   // Runs f; what it cannot write is reported and remembered, and training goes on.
   void try_to(const char* what, const std::function<void()>& f);
 
@@ -62,7 +64,7 @@ class TrainingRun {
   std::optional<Evaluation> latest_;
   Metrics::Values held_out_;  // the first number of the newest diagnosis, if any
   std::string verdict_;       // and its words
-  std::int64_t saved_step_ = -1, drawn_step_ = -1;
+  std::int64_t saved_step_ = -1, drawn_step_ = -1, found_step_ = 0;
   std::string failure_;  // of the newest attempt to write; empty after one that went well
 };
 
@@ -99,6 +101,7 @@ void TrainingRun::restore() {
 // counted from here.
 void TrainingRun::begin() {
   plan_.steps = steps_;
+  found_step_ = trainer_.step();
   plan_.steps_an_epoch = trainer_.batches_an_epoch();
   plan_.images_a_step = configuration_.settings.integer("batch");
   if (options_.verbosity != Verbosity::quiet && device_.kind == Device::cpu)
@@ -118,6 +121,8 @@ int TrainingRun::go() {
   try {
     while (trainer_.step() < steps_ && !requested_exit())
       turn();
+    if (take_found(Trainer::Wait::yes))
+      progress_->step(found_step_, values_, Clock::now());
   } catch (const Diverged&) {
     progress_->finish();
     try_to("write metrics", [&] { metrics_->flush(); });
@@ -130,30 +135,44 @@ void TrainingRun::turn() {
   std::optional<kernels::LaunchLog> log;
   if (plan_.flops_a_step == 0)
     log.emplace();
-  values_.loss = trainer_.turn().item<double>();
+  trainer_.start();
   if (log) {
     plan_.flops_a_step = std::max(1.0, log->flops());
     progress_->set_flops_a_step(plan_.flops_a_step);
     log.reset();
   }
-  const StepState update = trainer_.last_update();
-  values_.rate = update.rate;
-  values_.recorded = trainer_.recorded();
-  Metrics::Values line{
-      {"loss", values_.loss}, {"rate", update.rate}, {"gradient_norm", update.gradient_norm}};
-  line.insert(line.end(), values_.recorded.begin(), values_.recorded.end());
-  values_.recorded.insert(values_.recorded.end(), held_out_.begin(), held_out_.end());
-  if (due("eval-every"))
-    evaluate(line);
-  if (due("log-every") || due("eval-every"))
-    metrics_->add(trainer_.step(), line);
+  const bool looks = due("eval-every") || due("sample-every") || due("save-every");
+  const bool more = take_found(looks ? Trainer::Wait::yes : Trainer::Wait::no);
   if (due("sample-every"))
     draw_pictures();
   if (due("save-every"))
     save();
   else if (metrics_->due())
     try_to("write metrics", [&] { metrics_->flush(); });
-  progress_->step(trainer_.step(), values_, Clock::now());
+  if (more)
+    progress_->step(found_step_, values_, Clock::now());
+}
+
+// What the steps left of which a GPU has told, and whether there was any; an evaluation is of the
+// newest.
+bool TrainingRun::take_found(Trainer::Wait wait) {
+  const std::int64_t before = found_step_;
+  while (const std::optional<Turn> turn = trainer_.found(wait)) {
+    found_step_ = turn->step;
+    values_.loss = turn->loss;
+    values_.rate = turn->update.rate;
+    values_.recorded = turn->recorded;
+    Metrics::Values line{{"loss", turn->loss},
+                         {"rate", turn->update.rate},
+                         {"gradient_norm", turn->update.gradient_norm}};
+    line.insert(line.end(), turn->recorded.begin(), turn->recorded.end());
+    values_.recorded.insert(values_.recorded.end(), held_out_.begin(), held_out_.end());
+    if (due("eval-every", turn->step))
+      evaluate(line);
+    if (due("log-every", turn->step) || due("eval-every", turn->step))
+      metrics_->add(turn->step, line);
+  }
+  return found_step_ > before;
 }
 
 void TrainingRun::evaluate(Metrics::Values& line) {
