@@ -56,8 +56,9 @@ double median_ms(Trained& trained, const Part& part, int steps, int warm_up) {
   for (int i = 0; i < warm_up + steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
     const Tensor loss = trained.run(part);
+    const float value = loss.item<float>();  // waits for the device
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    require<Diverged>(std::isfinite(loss.item<float>()), "bench: the loss is not finite.");
+    require<Diverged>(std::isfinite(value), "bench: the loss is not finite.");
     if (i >= warm_up)
       times.push_back(took.count());
   }
@@ -101,14 +102,15 @@ Json run_process(const std::string& command, const std::filesystem::path& report
 }
 
 struct Options {
-  std::string workload = "vae", python, script, json, kernels, device = "cpu", precision = "f32";
+  std::string workload = "vae", python, script, json, kernels, device = "cpu", precision = "f32",
+              graphs = "on";
   std::vector<std::string> only;
   int steps = 300, warm_up = 30, rounds = 7, threads = 2;
   bool once = false;
 
   std::string where() const {
     return device == "cpu" ? fmt::format("{} threads", threads)
-                           : fmt::format("{}, {}", device, precision);
+                           : fmt::format("{}, {}, graphs {}", device, precision, graphs);
   }
 };
 
@@ -120,7 +122,7 @@ void once(const Options& o) {
     kernels::choose_kernels(o.kernels, device);
   if (o.precision == "tf32")
     kernels::choose_products(kernels::Products::tf32);
-  Trained trained(workload, device);
+  Trained trained(workload, device, o.graphs == "on" ? Trained::Graphs::on : Trained::Graphs::off);
   Json report{{"workload", o.workload}, {"parameters", trained.parameter_count()}};
   for (const Part& part : workload.parts) {
     const double ms = median_ms(trained, part, o.steps, o.warm_up);
@@ -185,8 +187,9 @@ void compare(const Options& o, const std::string& self) {
   const std::string common =
       fmt::format(" --workload {} --threads {} --steps {} --warmup {} --device {} --json {}",
                   o.workload, o.threads, o.steps, o.warm_up, o.device, quoted(report.string()));
-  const std::string mine = quoted(self) + " --once --precision " + o.precision +
-                           (o.kernels.empty() ? "" : " --kernels " + quoted(o.kernels)) + common;
+  const std::string mine = quoted(self) + " --once --precision " + o.precision + " --graphs " +
+                           o.graphs + (o.kernels.empty() ? "" : " --kernels " + quoted(o.kernels)) +
+                           common;
   const std::string rounded = o.precision == "tf32" ? " --tf32" : "";
   std::map<std::string, std::vector<Pairs>> pairs;  // by part
   for (int round = 0; round < o.rounds; ++round)
@@ -244,6 +247,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--precision", o.precision, "of both, in products and convolutions")
       ->check(CLI::IsMember({"f32", "tf32"}))
+      ->capture_default_str();
+  app.add_option("--graphs", o.graphs,
+                 "ours on a GPU: replay the recorded step, or launch by launch")
+      ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
   app.add_option("--json", o.json, "also write the result to this file");
   app.add_flag("--once", o.once, "ours alone, in this process");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/copy.h"
+#include "kernels/graph.h"
 #include "kernels/random.h"
 #include "zoo/run/configuration.h"
 
@@ -75,7 +76,9 @@ inline const std::vector<Workload>& workloads() {
 // A model in training without data, checkpoints or schedules: what a step computes, and no more.
 class Trained : public StepContext {
  public:
-  Trained(const Workload& workload, Device device) {
+  enum class Graphs { on, off };
+  Trained(const Workload& workload, Device device, Graphs graphs)
+      : records_(graphs == Graphs::on && kernels::can_record(device)) {
     GivenSettings given;
     for (const auto& [name, value] : workload.settings)
       given[name] = {value, "--" + name};
@@ -96,14 +99,19 @@ class Trained : public StepContext {
     }
   }
 
-  // Runs a part once; the loss, or one number of a sample.
+  // Runs a part once; the loss, or one number of a sample. On a GPU its launches are recorded, and
+  // then replayed, as the trainer does.
   Tensor run(const Part& part) {
-    if (part.network == Part::samples)
-      return model_->sample(batch_.images.size(0), *random_).reshape({-1}).slice(0, 0, 1);
-    if (part.network == Part::whole)
-      return model_->step(*this);
-    const auto network = static_cast<std::size_t>(part.network);
-    return update(network, [&](Random& random) { return model_->loss(network, batch_, random); });
+    if (!records_ || part.network == Part::samples)
+      return launch(part);
+    auto& [loss, graph] = recorded_[part.name];
+    if (!graph) {
+      loss = launch(part);
+      graph = std::make_unique<kernels::Graph>(loss.device());
+    } else {
+      graph->run([&] { kernels::copy_into(loss, launch(part)); });
+    }
+    return loss;
   }
   std::int64_t parameter_count() const {
     std::int64_t count = 0;
@@ -125,6 +133,15 @@ class Trained : public StepContext {
   std::int64_t step() const override { return 0; }
 
  private:
+  Tensor launch(const Part& part) {
+    if (part.network == Part::samples)
+      return model_->sample(batch_.images.size(0), *random_).reshape({-1}).slice(0, 0, 1);
+    if (part.network == Part::whole)
+      return model_->step(*this);
+    const auto network = static_cast<std::size_t>(part.network);
+    return update(network, [&](Random& random) { return model_->loss(network, batch_, random); });
+  }
+
   struct OfNetwork {
     explicit OfNetwork(const Network& network)
         : parameters(network.module), optimiser(parameters, network.optimiser) {}
@@ -136,6 +153,12 @@ class Trained : public StepContext {
   Tensor state_;
   std::optional<Random> random_;
   Batch batch_;
+  struct Recorded {
+    Tensor loss;
+    std::unique_ptr<kernels::Graph> graph;
+  };
+  bool records_;
+  std::map<std::string, Recorded> recorded_;  // by part
 };
 
 }  // namespace likely
