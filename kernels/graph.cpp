@@ -14,11 +14,7 @@ std::array<const GraphBackend*, 3>& backends() {
   return all;
 }
 
-const GraphBackend& backend_of(Device device) {
-  const GraphBackend* const backend = backends()[device.kind];
-  require(backend, "graph: the device {} records no work.", device);
-  return *backend;
-}
+const GraphBackend* backend_of(Device device) { return backends()[device.kind]; }
 
 thread_local bool is_recording = false;
 
@@ -32,7 +28,7 @@ void serve_graphs(Device::Kind kind, const GraphBackend& backend) {
   backends()[kind] = new GraphBackend(backend);  // as long as the process, like its module
 }
 
-bool can_record(Device device) { return backends()[device.kind]; }
+bool can_record(Device device) { return backend_of(served(device)); }
 
 bool recording() { return is_recording; }
 
@@ -44,19 +40,22 @@ Traffic& traffic() {
 Graph::Graph(Device device)
     : device_(device),
       backend_(backend_of(device)),
-      pool_(std::make_unique<Allocator::Pool>(allocator_of(device))) {}
+      pool_(std::make_unique<Allocator::Pool>(allocator_of(device))) {
+  require(can_record(device), "graph: the device {} records no work.", device);
+}
 
 Graph::~Graph() {
   if (graph_)
-    backend_.destroy(graph_);
+    backend_->destroy(graph_);
 }
 
 void Graph::run(const std::function<void()>& work) {
   ++runs_;
   if (!pool_)
     return work();
-  if (runs_ == 1) {
+  if (runs_ == 1)
     allocator_of(device_).trim();  // what the work held before, it now holds in the pool
+  if (runs_ == 1 || !backend_) {
     const Allocator::Pool::Scope scope(*pool_, Allocator::Pool::Fresh::any);
     return work();
   }
@@ -64,23 +63,23 @@ void Graph::run(const std::function<void()>& work) {
     return record(work);
   if (runs_ % check_every == 0)
     return check(work);
-  backend_.launch(device_.index, graph_);
+  backend_->launch(device_.index, graph_);
 }
 
 // Nothing of the work has run when recording it fails, so it can be called again.
 void Graph::record(const std::function<void()>& work) {
   try {
-    graph_ = recorded(work);
+    graph_ = captured(work);
   } catch (const Error& error) {
     pool_.reset();
     fmt::print(stderr, "graphs: a step cannot be recorded, and goes on launch by launch: {}\n",
                error.what());
     return work();
   }
-  backend_.launch(device_.index, graph_);
+  backend_->launch(device_.index, graph_);
 }
 
-void* Graph::recorded(const std::function<void()>& work) {
+void* Graph::captured(const std::function<void()>& work) {
   const auto all_back = [&] {
     require(pool_->outside() == 0,
             "graph: {} tensors that the work made are still in use after it. Copy them to a place "
@@ -93,24 +92,24 @@ void* Graph::recorded(const std::function<void()>& work) {
   void* graph = nullptr;
   {
     const Allocator::Pool::Scope scope(*pool_, Allocator::Pool::Fresh::none);
-    backend_.begin(device_.index);
+    backend_->begin(device_.index);
     is_recording = true;
     try {
       work();
     } catch (...) {
       is_recording = false;
-      if ((graph = backend_.end(device_.index, problem)))
-        backend_.destroy(graph);
+      if ((graph = backend_->end(device_.index, problem)))
+        backend_->destroy(graph);
       throw;
     }
     is_recording = false;
-    graph = backend_.end(device_.index, problem);
+    graph = backend_->end(device_.index, problem);
   }
   require(graph, "graph: {}", problem);
   try {
     all_back();
   } catch (...) {
-    backend_.destroy(graph);
+    backend_->destroy(graph);
     throw;
   }
   launches_ = log.launches();
@@ -136,7 +135,7 @@ LateReads::~LateReads() {
   clear();
   for (const Place& place : free_)
     if (place.there)
-      backend_of(device_).close(place.there);
+      backend_of(device_)->close(place.there);
 }
 
 LateReads::Place LateReads::place_for(std::size_t bytes) {
@@ -145,8 +144,8 @@ LateReads::Place LateReads::place_for(std::size_t bytes) {
     free_.pop_back();
     return place;
   }
-  return {can_record(device_) ? backend_of(device_).open(device_.index, bytes) : nullptr,
-          std::vector<std::byte>(bytes)};
+  const GraphBackend* const backend = backend_of(device_);
+  return {backend ? backend->open(device_.index, bytes) : nullptr, std::vector<std::byte>(bytes)};
 }
 
 void LateReads::send_for(const Tensors& tensors) {
@@ -157,13 +156,13 @@ void LateReads::send_for(const Tensors& tensors) {
   std::size_t offset = 0;
   for (const Tensor& tensor : tensors) {
     if (place.there)
-      backend_of(device_).fetch(device_.index, place.there, offset, tensor.raw(), tensor.bytes());
+      backend_of(device_)->fetch(device_.index, place.there, offset, tensor.raw(), tensor.bytes());
     else if (!tensor.is_meta())
       tensor.copy_to_host(place.bytes.data() + offset);
     offset += tensor.bytes();
   }
   if (place.there)
-    backend_of(device_).mark(device_.index, place.there);
+    backend_of(device_)->mark(device_.index, place.there);
   sent_.push_back(std::move(place));
 }
 
@@ -172,14 +171,15 @@ std::vector<std::byte> LateReads::take() {
   Place place = std::move(sent_.front());
   sent_.pop_front();
   if (place.there)
-    std::memcpy(place.bytes.data(), backend_of(device_).wait(place.there), place.bytes.size());
+    std::memcpy(place.bytes.data(), backend_of(device_)->wait(place.there), place.bytes.size());
   free_.push_back(place);
   return place.bytes;
 }
 
+// What is still on its way to these places comes before what is sent there next.
 void LateReads::clear() {
-  while (!sent_.empty())
-    take();
+  free_.insert(free_.end(), sent_.begin(), sent_.end());
+  sent_.clear();
 }
 
 }  // namespace likely::kernels

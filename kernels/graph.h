@@ -30,7 +30,7 @@ struct GraphBackend {
   void (*close)(void* place);
 };
 void serve_graphs(Device::Kind kind, const GraphBackend& backend);
-bool can_record(Device device);
+bool can_record(Device device);  // meta: what it stands for can
 
 // Whether this thread's launches are being recorded: nothing runs, so the host can neither give a
 // value nor read one.
@@ -58,17 +58,17 @@ class Graph {
   ~Graph();
 
   // The first time the work is called, with memory of the graph's own pool; the second time it is
-  // recorded, and from then on replayed.
+  // recorded, and from then on replayed. On meta it is called each time, with the pool's memory.
   void run(const std::function<void()>& work);
   bool recorded() const { return graph_; }
 
  private:
   void record(const std::function<void()>& work);
-  void* recorded(const std::function<void()>& work);  // the graph; throws
+  void* captured(const std::function<void()>& work);  // the graph; throws
   void check(const std::function<void()>& work);
 
   Device device_;
-  const GraphBackend& backend_;
+  const GraphBackend* backend_;            // null on meta
   std::unique_ptr<Allocator::Pool> pool_;  // none: the work cannot be recorded
   std::vector<Launch> launches_;           // that were recorded
   void* graph_ = nullptr;
@@ -88,7 +88,7 @@ class LateReads {
 
  private:
   struct Place {
-    void* there = nullptr;         // null on the CPU and on meta
+    void* there = nullptr;         // null where nothing is recorded
     std::vector<std::byte> bytes;  // its values on these; else its size
   };
   Place place_for(std::size_t bytes);

@@ -68,6 +68,7 @@ const std::byte* wait(void* place) {
 
 void close(void* place) {
   auto* const closed = static_cast<Place*>(place);
+  cudaEventSynchronize(closed->done);
   cudaEventDestroy(closed->done);
   cudaFreeHost(closed->memory);
   delete closed;

@@ -94,6 +94,7 @@ const std::vector<Example>& examples() {
       {"ddpm of images",
        ddpm_description(),
        {{"data", "shapes"},
+        {"batch", "3"},
         {"width", "4"},
         {"multipliers", "1,2"},
         {"attention", "1"},
@@ -213,6 +214,12 @@ TEST_CASE("graphs: replayed steps allocate nothing on the device, read nothing a
     CHECK(kernels::traffic().waits == waits);
     CHECK(turns.size() == 16);
   }
+}
+
+TEST_CASE("graphs: what replayed steps take is planned to the byte") {
+  check_planned({{"device", device_under_test() == Device::cpu ? "cpu" : "cuda"},
+                 {"steps", "9"},
+                 {"eval-every", "4"}});
 }
 
 namespace {

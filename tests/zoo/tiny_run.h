@@ -63,13 +63,14 @@ inline std::vector<nlohmann::json> metrics_of(const std::string& folder) {
 inline void check_planned(const std::map<std::string, std::string>& settings,
                           const ModelDescription& description = tiny_description()) {
   const TemporaryFolder folder;
-  Allocator& cpu = allocator_of(Device::cpu);
-  REQUIRE(cpu.counters().in_use == 0);
+  const bool on_cuda = settings.contains("device") && settings.at("device") == "cuda";
+  Allocator& allocator = allocator_of(on_cuda ? Device::cuda : Device::cpu);
+  REQUIRE(allocator.counters().in_use == 0);
   {
     const Captured messages(2);
     REQUIRE(run(folder / "run", settings, HastyFileSystem(), description) == 0);
   }
-  const Allocator::Counters counters = cpu.counters();
+  const Allocator::Counters counters = allocator.counters();
   const Plan planned = plan(description, resolve(description, {}, given(settings)));
   CHECK(planned.peak_bytes == static_cast<std::int64_t>(counters.peak_in_use));
   CHECK(planned.held_bytes == static_cast<std::int64_t>(counters.peak_held));

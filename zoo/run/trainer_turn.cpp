@@ -110,6 +110,8 @@ void Trainer::fill(Kind& kind) {
       if (labels.defined())
         batch.condition = Tensor::empty(labels.shape(), labels.dtype(), device_);
     }
+    if (images.is_meta())
+      continue;
     batch.images.copy_from_host(images.raw());
     if (labels.defined())
       batch.condition.copy_from_host(labels.raw());
