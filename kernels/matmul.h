@@ -9,8 +9,9 @@ namespace likely::kernels {
 // Any strides: a transposed view costs no copy. f32, f64, and bf16 (summed in f32).
 // Own kernels of f32 and f64 sum over k in ascending order with one FMA accumulator an output, so
 // that batch, tile, instruction set, threads and device change no bit. With into.add the
-// accumulator starts at what `out` holds. (Tensor cores add several terms at once; bf16 and tf32 on
-// cuda.)
+// accumulator starts at what `out` holds. (On cuda, tensor cores of bf16 and tf32 add several terms
+// at once; and the few outputs of a transposed a times b over 2,048 terms or more, which are
+// gradients of weights, are sums of shares, which the shape fixes.)
 Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue = {},
               const Into& into = {});
 

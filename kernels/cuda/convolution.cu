@@ -271,6 +271,24 @@ std::size_t workspace(const ConvolutionProblem& p, int) {
               : static_cast<std::size_t>(weight_shares(p)) * sizeof(float));
 }
 
+// The product of a transposed `a` and `b` as a gradient of weights: lines of k are pixels.
+ConvolutionProblem convolution_of(const MatmulProblem& product) {
+  ConvolutionProblem p{};
+  p.direction = Direction::weight;
+  p.dtype = product.dtype;
+  p.tf32 = product.tf32;
+  p.batch = p.groups = 1;
+  p.in = product.n;
+  p.out = product.m;
+  p.image = p.output = {product.k, 1};
+  p.kernel = p.stride = p.dilation = 1;
+  p.x = const_cast<void*>(product.b);
+  p.w = product.c;
+  p.y = const_cast<void*>(product.a);
+  p.add = product.add;
+  return p;
+}
+
 bool serves(const ConvolutionProblem&) { return true; }
 std::size_t no_workspace(const ConvolutionProblem&, int) { return 0; }
 void fill_plain(const ConvolutionProblem& p, void*) { convolution_plain(p); }
@@ -282,4 +300,15 @@ const Registered registered_plain(convolution_family(), Device::cuda, Source::ow
                                                      fill_plain});
 
 }  // namespace
+
+bool weights_serve(const MatmulProblem& p) {
+  constexpr std::int64_t long_sum = 2048, few_tiles = 32;
+  return p.batch == 1 && p.k >= long_sum &&
+         quotient_up(p.m, 64) * quotient_up(p.n, 64) <= few_tiles && p.a_row == 1 &&
+         p.a_column == p.m && p.b_row == p.n && p.b_column == 1 && p.c_row == p.n && !p.biased &&
+         p.activation == Activation::none && tiled(convolution_of(p));
+}
+std::size_t weights_workspace(const MatmulProblem& p) { return workspace(convolution_of(p), 1); }
+void matmul_weights(const MatmulProblem& p, void* sums) { fill(convolution_of(p), sums); }
+
 }  // namespace likely::kernels::cuda

@@ -62,7 +62,9 @@ bool tiles_are_wasted(const MatmulProblem& p) {
   return p.dtype == DType::f32 ? p.m * p.n < 1024 || p.k < 4 : p.n < 8 || p.k < 16;
 }
 
-void fill(const MatmulProblem& problem, void*) { matmul_own(problem); }
+void fill(const MatmulProblem& problem, void* workspace) {
+  weights_serve(problem) ? matmul_weights(problem, workspace) : matmul_own(problem);
+}
 
 // The order in which packs of an operand [rows, k] can be copied, if any.
 bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_step,
@@ -79,12 +81,15 @@ bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_s
 
 bool serves(const MatmulProblem&) { return true; }
 bool serves_plain(const MatmulProblem& problem) { return !problem.tf32; }
-std::size_t workspace(const MatmulProblem&, int) { return 0; }
+std::size_t workspace(const MatmulProblem& problem, int) {
+  return weights_serve(problem) ? weights_workspace(problem) : 0;
+}
+std::size_t no_workspace(const MatmulProblem&, int) { return 0; }
 
 const Registered registered(matmul_family(), Device::cuda, Source::own,
                             MatmulBackend{"matmul own", serves, workspace, fill});
 const Registered registered_plain(matmul_family(), Device::cuda, Source::own,
-                                  MatmulBackend{"matmul plain", serves_plain, workspace,
+                                  MatmulBackend{"matmul plain", serves_plain, no_workspace,
                                                 fill_plain});
 
 }  // namespace

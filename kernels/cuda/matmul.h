@@ -17,6 +17,13 @@ void matmul_bf16(const MatmulProblem& problem);
 // Any product, by the kernel that the static rules choose.
 void matmul_own(const MatmulProblem& problem);
 
+// Few outputs, each a long sum over lines that lie one behind the other in both operands, as in a
+// gradient of weights: it is a convolution's, of 1 x 1, which cuts the sum into shares
+// (convolution.cu). As a product a few blocks would do all the work: on an H200 two took 1.1 ms.
+bool weights_serve(const MatmulProblem& problem);
+std::size_t weights_workspace(const MatmulProblem& problem);  // bytes
+void matmul_weights(const MatmulProblem& problem, void* workspace);
+
 // ---- The static rules
 
 // The side of the tiles that blocks compute: the first of `sides`, from large to small, that makes

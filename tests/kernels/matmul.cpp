@@ -104,6 +104,26 @@ TEST_CASE("matmul: a row computed alone equals the same row in a batch") {
           batch.slice(0, i, i + 1).to_vector<float>());
 }
 
+TEST_CASE("matmul: gradients of weights over many lines are their sums, the same at every run") {
+  const std::int64_t k = 2600;
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{8, 16}, {5, 3}, {70, 24}}) {
+      const Tensor g = rough({k, m}, dtype, 1), x = rough({k, n}, dtype, 2);
+      const Tensor start = rough({m, n}, dtype, 3);
+      const Tensor transposed = contiguous(g.transpose());
+      const std::vector<double> before = to_doubles(start);
+      const auto given = [&] { return concatenate({start}, 0); };
+      const std::vector<double> a = to_doubles(transposed), b = to_doubles(x);
+      const std::vector<double> expected = reference::matmul(a, b, before, m, n, k);
+      const std::vector<double> terms =
+          reference::matmul(magnitudes(a), magnitudes(b), magnitudes(before), m, n, k);
+      const Tensor y = matmul(g.transpose(), x, {}, {given(), true});
+      CAPTURE(m);
+      CHECK(excess(y, expected, terms, k) < 1);
+      CHECK(to_doubles(matmul(g.transpose(), x, {}, {given(), true})) == to_doubles(y));
+    }
+}
+
 TEST_CASE("matmul: two halves of k added one after the other equal the whole, bit for bit") {
   const Tensor a = rough({50, 700}), b = rough({700, 75}, DType::f32, 2);
   const Tensor whole = matmul(a, b);
