@@ -18,6 +18,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "bench/ceilings.h"
 #include "bench/convolution_layers.h"
 #include "bench/median.h"
 #include "bench/peak.h"
@@ -116,6 +117,17 @@ std::string cuda_name() {
 }
 
 // ---- What the machine can do at most
+
+// Operations a second in products of a precision; 0: not known.
+double measure_peak_of(const std::string& precision) {
+  if (device == Device::cpu)
+    return measure_peak();
+#ifdef LIKELY_CEILINGS
+  if (opened_cuda() == Cuda::gpu)
+    return measure_gpu_peak(precision);
+#endif
+  return 0;
+}
 
 // Bytes a second, read and written, of copying 128 MiB (1 GiB on a GPU): more than caches hold.
 double measure_bandwidth() {
@@ -401,12 +413,14 @@ int run(int argc, char** argv) {
           fmt::format("{}{} by {}", named.empty() ? "" : ", ", library.family, library.library);
     }
   const std::string level = on_cpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
-  Bench bench{filter, precision, rounds, vendors, on_cpu ? measure_peak() : 0, measure_bandwidth()};
+  Bench bench{filter, precision, rounds, vendors, measure_peak_of(precision), measure_bandwidth()};
   if (precision == "bf16")
     operands = DType::bf16;
   fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n\n",
              on_cpu ? fmt::format("{} threads", count) : "cuda", level,
-             on_cpu ? fmt::format("at most {:.0f} GFLOP/s in f32, ", bench.peak / 1e9) : "",
+             bench.peak > 0
+                 ? fmt::format("at most {:.0f} GFLOP/s in {}, ", bench.peak / 1e9, precision)
+                 : "",
              bench.bandwidth / 1e9, named.empty() ? "none" : named);
   products(bench);
   convolutions(bench);
@@ -418,7 +432,7 @@ int run(int argc, char** argv) {
                       {"precision", precision},
                       {"threads", count},
                       {"processor", level},
-                      {"peak_gflops", on_cpu ? Json(bench.peak / 1e9) : Json()},
+                      {"peak_gflops", bench.peak > 0 ? Json(bench.peak / 1e9) : Json()},
                       {"copy_gigabytes_per_second", bench.bandwidth / 1e9},
                       {"vendor", vendors},
                       {"geometric_mean", mean > 0 ? Json(mean) : Json()},
