@@ -118,9 +118,10 @@ Variable batch_norm_by(const Variable& x, const kernels::Moments& given, const V
 Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
                        const kernels::Normalise& how = {});
 // Wu & He 2018: each image by its own moments, which neighbouring channels of a group have in
-// common.
+// common. `offset` [images, channels], where there is one, is added to x first, in the same pass.
 Variable group_norm(const Variable& x, const Variable& scale, const Variable& shift,
-                    std::int64_t groups, const kernels::Normalise& how = {});
+                    std::int64_t groups, const kernels::Normalise& how = {},
+                    const Variable& offset = none);
 
 // Each row of the last axis by its own moments: x [..., channels].
 Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,

@@ -101,13 +101,18 @@ Family<NormaliseBackend>& normalise_family() {
   return family;
 }
 
-Moments moments(const Tensor& given, Over over, std::int64_t group) {
+Moments moments(const Tensor& given, Over over, std::int64_t group, const Tensor& added) {
   require_channels("moments", given, over == Over::image && group == 1 ? 3 : 2);
   require(group > 0 && given.size(-1) % group == 0,
           "moments: {} channels do not make groups of {}: x is {}. Give a divisor.", given.size(-1),
           group, given.shape());
   const Tensor x = contiguous(given);
   const Shape shape = shape_of_moments(x, over);
+  // A channel's own offset is gone with its mean.
+  const Tensor offset =
+      group > 1 ? checked("moments", "offset", added, x, {x.size(0), x.size(-1)}) : Tensor();
+  require(!added.defined() || over == Over::image,
+          "moments: an offset is of each image, and these moments are over all. Add it to x.");
   const Moments result{Tensor::empty(shape, statistics_type(x), x.device()),
                        Tensor::empty(shape, statistics_type(x), x.device()), group};
   NormaliseProblem problem = problem_of(x, over, group, {});
@@ -123,6 +128,7 @@ Moments moments(const Tensor& given, Over over, std::int64_t group) {
   problem.x = x.raw();
   problem.mean = result.mean.raw();
   problem.variance = result.variance.raw();
+  problem.offset = raw_or_null(offset);
   backend.moments(problem, workspace.defined() ? workspace.raw() : nullptr);
   return result;
 }

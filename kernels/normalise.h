@@ -12,12 +12,14 @@ enum class Over { batch, image };
 
 // [channels], or [images, channels] over images. f32, but f64 where x is; so are scale, shift and
 // sums. The variance is biased: its divisor is the number of elements. `group` adjacent channels
-// have theirs in common (group normalisation): each has the same values.
+// have theirs in common (group normalisation): each has the same values. With `offset` [images,
+// channels], of a statistic's type, they are those of x + offset, the mean less the offset: what
+// normalises x by them normalises x + offset, which is never written.
 struct Moments {
   Tensor mean, variance;
   std::int64_t group = 1;
 };
-Moments moments(const Tensor& x, Over over, std::int64_t group = 1);
+Moments moments(const Tensor& x, Over over, std::int64_t group = 1, const Tensor& offset = {});
 
 struct Normalise {
   double epsilon = 1e-5;
@@ -50,6 +52,7 @@ struct NormaliseProblem {
   std::int64_t group;                        // channels that have their moments in common
   const void *x, *g, *y;
   void *mean, *variance;
+  const void* offset;           // [images, channels], or null; of moments of groups
   const void *scale, *shift;    // [channels], or null
   void *sum_shift, *sum_scale;  // null in data(): the moments are given
   void* out;

@@ -7,19 +7,24 @@
 namespace likely::kernels {
 
 // Moments of channels of equally many elements become those of all, each channel's the same (Chan,
-// Golub, LeVeque 1983). In double, as a group may be all channels.
+// Golub, LeVeque 1983). In double, as a group may be all channels. With `offset` (or null) they are
+// those of x + offset, and the mean is less the channel's offset: x - mean is then x + offset less
+// its mean.
 template <class A>
-LIKELY_HD void share_moments(A* mean, A* variance, std::int64_t group) {
+LIKELY_HD void share_moments(A* mean, A* variance, const A* offset, std::int64_t group) {
   double sum = 0, squares = 0;
+  const auto mean_of = [&](std::int64_t c) {
+    return static_cast<double>(mean[c]) + (offset ? offset[c] : A(0));
+  };
   for (std::int64_t c = 0; c < group; ++c)
-    sum += mean[c];
+    sum += mean_of(c);
   const double of_all = sum / group;
   for (std::int64_t c = 0; c < group; ++c) {
-    const double apart = mean[c] - of_all;
+    const double apart = mean_of(c) - of_all;
     squares += variance[c] + apart * apart;
   }
   for (std::int64_t c = 0; c < group; ++c) {
-    mean[c] = static_cast<A>(of_all);
+    mean[c] = static_cast<A>(of_all - (offset ? offset[c] : A(0)));
     variance[c] = static_cast<A>(squares / group);
   }
 }

@@ -63,8 +63,9 @@ class InstanceNorm : public Module {
 class GroupNorm : public Module {
  public:
   GroupNorm(std::int64_t channels, std::int64_t groups, const kernels::Normalise& how = {});
-  Variable operator()(const Variable& x) const {
-    return group_norm(x, scale, shift, groups_, how_);
+  // Of x + offset, where an offset [images, channels] is given.
+  Variable operator()(const Variable& x, const Variable& offset = none) const {
+    return group_norm(x, scale, shift, groups_, how_, offset);
   }
 
  protected:

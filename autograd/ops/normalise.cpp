@@ -89,12 +89,23 @@ Case group_case(const char* name, const Shape& shape, std::int64_t groups, const
     return group_norm(x, a, b, groups, how);
   });
 }
+Case offset_case(const Shape& shape, std::int64_t groups) {
+  return Case{"offset of each image",
+              [=](Samples& s) {
+                const Variable x = s.normal(shape), scale = s.positive({shape[-1]});
+                const Variable shift = s.normal({shape[-1]});
+                return group_norm(x, scale, shift, groups, {1e-5, Activation::silu},
+                                  s.normal({shape[0], shape[-1]}));
+              }}
+      .without(Variant::zero_size, "scale and shift would lose their channels");
+}
 const Op group_norm_op{
     "group_norm",
     group_case("maps", {3, 2, 3, 6}, 3, {}),
     group_case("silu", {2, 2, 2, 6}, 2, {1e-5, Activation::silu}),
     group_case("all channels of rows", {4, 6}, 1, {1e-2, Activation::tanh}),
     group_case("a channel a group", {3, 5, 2}, 2, {1e-5, Activation::silu}),
+    offset_case({3, 2, 3, 6}, 3),
     Case{"neither scale nor shift", [](Samples& s) {
            return group_norm(s.normal({3, 5, 4}), none, none, 2, {1e-5, Activation::silu});
          }}};
@@ -117,13 +128,14 @@ Variable activated(const Variable& x, const Normalise& how) {
   fail("normalise: unknown activation {}.", static_cast<int>(how.activation));
 }
 
-// The inputs of a node: x, and scale and shift where there are such.
+// The inputs of a node: x, and scale, shift and offset where there are such.
 struct Inputs {
   Variables all;
-  std::size_t scale, shift;  // their places, or 0
+  std::size_t scale, shift, offset;  // their places, or 0
 
-  Inputs(const Variable& x, const Variable& scale_or_none, const Variable& shift_or_none)
-      : all{x}, scale(add(scale_or_none)), shift(add(shift_or_none)) {}
+  Inputs(const Variable& x, const Variable& scale_or_none, const Variable& shift_or_none,
+         const Variable& offset_or_none = none)
+      : all{x}, scale(add(scale_or_none)), shift(add(shift_or_none)), offset(add(offset_or_none)) {}
 
  private:
   std::size_t add(const Variable& input) {
@@ -151,6 +163,14 @@ Variable normalised(const Variable& x, int first, std::int64_t group, const Norm
   return group > 1 ? reshape(y, x.shape()) : y;
 }
 
+// A value a channel and image, as x is laid out.
+Shape a_position_of(const Shape& x) {
+  Shape shape = x;
+  for (int axis = 1; axis < x.rank() - 1; ++axis)
+    shape = shape.with(axis, 1);
+  return shape;
+}
+
 // `over` is where the moments are those of x; nothing where they are given.
 Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Over* over,
                 const Normalise& how) {
@@ -159,22 +179,26 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
   Tensor y = kernels::normalise(x.value(), by, scale.value(), shift.value(), how);
   if (how.activation == Activation::relu || how.activation == Activation::leaky_relu)
     watch_kink(y);
-  const std::size_t at_scale = inputs.scale, at_shift = inputs.shift;
+  const std::size_t at_scale = inputs.scale, at_shift = inputs.shift, at_offset = inputs.offset;
   const bool of_x = over != nullptr;
   const auto fast = [x = x.saved(), scale = scale.saved(), shift = shift.saved(), by, of_x,
-                     at_scale, at_shift,
+                     at_scale, at_shift, at_offset,
                      how](const Tensors& g, const Tensors& out, const Wants& wants) -> Tensors {
     const Tensor value = out.empty() ? Tensor() : out[0];
     const Tensor factor = at_scale ? scale.get().value() : Tensor();
     const Tensor term = at_shift ? shift.get().value() : Tensor();
     const bool of_scale = at_scale && wants[at_scale], of_shift = at_shift && wants[at_shift];
+    const bool of_offset = at_offset && wants[at_offset];
     NormaliseSums sums;
-    if (of_scale || of_shift || (wants[0] && of_x))
+    if (of_scale || of_shift || of_offset || (wants[0] && of_x))
       sums = kernels::normalise_sums(g[0], x.get().value(), value, by, factor, term, how);
     Tensors result(wants.size());
-    if (wants[0])
+    if (wants[0] || of_offset)
       result[0] = kernels::normalise_data(g[0], x.get().value(), value, by, factor, term,
                                           of_x ? sums : NormaliseSums{}, how);
+    if (of_offset)
+      result[at_offset] = kernels::sum_to(result[0], a_position_of(result[0].shape()))
+                              .reshape({result[0].size(0), result[0].size(-1)});
     const Shape channels{sums.shift.defined() ? sums.shift.size(-1) : 0};
     if (of_scale)
       result[at_scale] = kernels::sum_to(sums.scale, channels, wants[at_scale].into);
@@ -184,7 +208,9 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
   };
   const auto definition =
       [=, first = over && *over == Over::image ? 1 : 0](const Variables& in) -> Variables {
-    Variable y = of_x ? normalised(in[0], first, by.group, how)
+    const Variable moved =
+        at_offset ? in[0] + reshape(in[at_offset], a_position_of(in[0].shape())) : in[0];
+    Variable y = of_x ? normalised(moved, first, by.group, how)
                       : (in[0] - Variable(by.mean)) / sqrt(Variable(by.variance) + how.epsilon);
     if (at_scale)
       y = y * in[at_scale];
@@ -217,15 +243,17 @@ Variable instance_norm(const Variable& x, const Variable& scale, const Variable&
 }
 
 Variable group_norm(const Variable& x, const Variable& scale, const Variable& shift,
-                    std::int64_t groups, const Normalise& how) {
+                    std::int64_t groups, const Normalise& how, const Variable& offset) {
   require(
       x.rank() >= 2 && groups > 0 && x.size(-1) % groups == 0,
       "group_norm: {} groups cannot share the channels, the last axis of {}. Give x as [images, "
       "…, channels] and a divisor of the channels.",
       groups, x.shape());
   const Over over = Over::image;
-  return record(group_norm_op, {x, scale, shift},
-                kernels::moments(x.value(), over, x.size(-1) / groups), &over, how);
+  const DType statistic = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor added = offset.defined() ? kernels::cast(offset.value(), statistic) : Tensor();
+  return record(group_norm_op, {x, scale, shift, offset},
+                kernels::moments(x.value(), over, x.size(-1) / groups, added), &over, how);
 }
 
 // A row is an image of one channel, whose positions have scales and shifts of their own.

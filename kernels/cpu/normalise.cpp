@@ -103,12 +103,13 @@ struct Normaliser {
 
   void moments(void* workspace) const {
     auto *mean = static_cast<A*>(problem.mean), *variance = static_cast<A*>(problem.variance);
+    const auto* offset = static_cast<const A*>(problem.offset);
     pairs(loops.moments, loops.join_moments, workspace, mean, variance);
     const std::int64_t count = problem.images * problem.channels;
     for (std::int64_t i = 0; i < count; ++i)
       variance[i] /= static_cast<A>(problem.positions);
     for (std::int64_t i = 0; problem.group > 1 && i < count; i += problem.group)
-      share_moments(mean + i, variance + i, problem.group);
+      share_moments(mean + i, variance + i, offset ? offset + i : nullptr, problem.group);
   }
 
   void sums(void* workspace) const {

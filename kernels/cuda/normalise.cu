@@ -58,7 +58,7 @@ struct Typed {
   std::int64_t images, positions, channels, group;
   const T *x, *g, *y;
   A *mean, *variance;
-  const A *scale, *shift;
+  const A *offset, *scale, *shift;
   A *sum_shift, *sum_scale;
   T* out;
   A epsilon;
@@ -75,6 +75,7 @@ struct Typed {
         y(static_cast<const T*>(p.y)),
         mean(static_cast<A*>(p.mean)),
         variance(static_cast<A*>(p.variance)),
+        offset(static_cast<const A*>(p.offset)),
         scale(static_cast<const A*>(p.scale)),
         shift(static_cast<const A*>(p.shift)),
         sum_shift(static_cast<A*>(p.sum_shift)),
@@ -270,7 +271,8 @@ template <class T>
 __global__ void __launch_bounds__(block_threads) shared_moments(Typed<T> of, std::int64_t groups) {
   const std::int64_t index = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (index < groups)
-    share_moments(of.mean + index * of.group, of.variance + index * of.group, of.group);
+    share_moments(of.mean + index * of.group, of.variance + index * of.group,
+                  of.offset ? of.offset + index * of.group : nullptr, of.group);
 }
 
 // activation(scale x̂ + shift), or the gradient of x where there is g.

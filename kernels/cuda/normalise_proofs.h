@@ -22,7 +22,9 @@ struct NormaliseProofs {
     const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
     const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
     const Normalise how{1e-5, activation, 0.25f};
-    const Moments by = moments(x, over, group);
+    const Tensor offset =
+        group > 1 ? cast(in.normal({x.size(0), x.size(-1)}), statistic(in)) : Tensor();
+    const Moments by = moments(x, over, group, offset);
     const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
     return {by.mean,
             by.variance,

@@ -18,9 +18,13 @@ Variable leaf(const Shape& shape, std::uint64_t seed) {
   return Variable::leaf(Tensor::of(shape, values, device_under_test()));
 }
 
-void compare(const std::function<Variable(const Variables&)>& f, const Shape& shape) {
+// The inputs: x, scale, shift, and an offset of each image.
+void compare(const std::function<Variable(const Variables&)>& f, const Shape& shape,
+             bool offset = false) {
   const TwiceDifferentiable twice;
-  const Variables inputs{leaf(shape, 1), leaf({shape[-1]}, 2), leaf({shape[-1]}, 3)};
+  Variables inputs{leaf(shape, 1), leaf({shape[-1]}, 2), leaf({shape[-1]}, 3)};
+  if (offset)
+    inputs.push_back(leaf({shape[0], shape[-1]}, 5));
   const Variable y = f(inputs), g(leaf(shape, 4).value());
   const Variables fast = gradients(y, inputs, g), defined = gradients(y, inputs, g, Recorded::yes);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -41,6 +45,8 @@ TEST_CASE("batch_norm: fast gradients are those of the definition, for every act
     compare([&](const Variables& v) { return batch_norm(v[0], v[1], v[2], how).y; }, {3, 4, 5, 6});
     compare([&](const Variables& v) { return instance_norm(v[0], v[1], v[2], how); }, {3, 9, 6});
     compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how); }, {3, 4, 5, 6});
+    compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how, v[3]); },
+            {3, 4, 5, 6}, true);
     const kernels::Moments given{leaf({6}, 8).value(), (square(leaf({6}, 9)) + 0.5).value()};
     compare([&](const Variables& v) { return batch_norm_by(v[0], given, v[1], v[2], how); },
             {7, 6});

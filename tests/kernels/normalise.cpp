@@ -113,6 +113,27 @@ TEST_CASE("normalise: groups of channels agree with plain loops, with silu behin
     }
 }
 
+TEST_CASE("normalise: with an offset of each image, groups are those of x + offset") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const auto& [shape, group] :
+         {std::pair<Shape, std::int64_t>{{3, 5, 4, 12}, 3}, {{2, 33, 70}, 35}}) {
+      const Example of(shape, dtype);
+      const Tensor offset = rough({shape[0], shape[-1]}, dtype, 9);
+      Shape a_position = shape.with(1, 1);
+      if (shape.rank() == 4)
+        a_position = a_position.with(2, 1);
+      const Tensor moved = pointwise(call(Add{}), {of.x, offset.reshape(a_position)});
+      const Moments by = moments(of.x, Over::image, group, offset),
+                    direct = moments(moved, Over::image, group);
+      const double bar = bar_of(dtype);
+      CHECK(largest_error(to_doubles(by.variance), to_doubles(direct.variance)) < bar);
+      CHECK(largest_error(to_doubles(pointwise(call(Add{}), {by.mean, offset})),
+                          to_doubles(direct.mean)) < bar);
+      CHECK(largest_error(to_doubles(normalise(of.x, by, of.scale, of.shift)),
+                          to_doubles(normalise(moved, direct, of.scale, of.shift))) < 4 * bar);
+    }
+}
+
 TEST_CASE("normalise: an activation and its slope are those of the pointwise kernels") {
   const Example of({4, 6, 5, 24}, DType::f32);
   const Moments by = moments(of.x, Over::batch);

@@ -29,9 +29,7 @@ class ResidualBlock : public Module {
 
   // x [n, h, w, in], time [n, features] → [n, h, w, out]
   Variable operator()(const Variable& x, const Variable& time, Random* random) const {
-    const Variable shift = of_time_(time);
-    Variable h = first_(before_(x)) + reshape(shift, {shift.size(0), 1, 1, shift.size(1)});
-    h = between_(h);
+    Variable h = between_(first_(before_(x)), of_time_(time));
     if (random && dropout_ > 0)
       h = dropout(h, 1 - dropout_, random->draw("train/dropout"));
     return second_(h) + (shortcut_ ? (*shortcut_)(x) : x);
