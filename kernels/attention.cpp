@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/parallel.h"
 
@@ -72,8 +73,16 @@ struct Operands {
   }
 
   // Runs what a backend has for the problem, with its workspace.
-  void run(void (*AttentionBackend::*what)(const AttentionProblem&, void*)) const {
-    const AttentionBackend& backend = attention_family().serving(q.device());
+  void run(void (*AttentionBackend::*what)(const AttentionProblem&, void*), double flops,
+           double traffic) const {
+    const AttentionBackend& backend = attention_family().serving(q.device(), problem);
+    require<UsageError>(
+        problem.dtype == DType::bf16 || !named_for_vendor("attention") ||
+            !attention_family().find(q.device(), Source::vendor),
+        "attention: the vendor's reads bf16 alone, these are {}. Take --precision bf16, or leave "
+        "attention to own.",
+        problem.dtype);
+    launched({backend.name, flops, traffic});
     const auto bytes = static_cast<std::int64_t>(backend.workspace(problem, threads()));
     const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, q.device()) : Tensor();
     if (!q.is_meta())
@@ -101,12 +110,11 @@ Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, const Atte
   Operands of("attention", q, k, v, how);
   const Attended y{Tensor::empty(q.shape(), q.dtype(), q.device()),
                    Tensor::empty(of.rows, log_sum_type(q), q.device())};
-  launched({"attention", of.flops(2), bytes_of({q, k, v, y.out, y.log_sum})});
   if (q.numel() == 0)
     return y;
   of.problem.out = raw_or_null(y.out);
   of.problem.log_sum = raw_or_null(y.log_sum);
-  of.run(&AttentionBackend::values);
+  of.run(&AttentionBackend::values, of.flops(2), bytes_of({q, k, v, y.out, y.log_sum}));
   return y;
 }
 
@@ -124,7 +132,6 @@ AttentionGradients attention_gradients(const Tensor& g, const Attended& y, const
   const AttentionGradients d{made(q.shape(), q.dtype(), q.device()),
                              made(k.shape(), q.dtype(), q.device()),
                              made(k.shape(), q.dtype(), q.device())};
-  launched({operation, of.flops(5), bytes_of({q, k, v, g, out, log_sum, d.q, d.k, d.v})});
   if (q.numel() == 0)
     return d;
   of.problem.out = raw_or_null(out);
@@ -133,7 +140,9 @@ AttentionGradients attention_gradients(const Tensor& g, const Attended& y, const
   of.problem.dq = raw_or_null(d.q);
   of.problem.dk = raw_or_null(d.k);
   of.problem.dv = raw_or_null(d.v);
-  of.run(&AttentionBackend::gradients);
+  of.problem.gradients = true;
+  of.run(&AttentionBackend::gradients, of.flops(5),
+         bytes_of({q, k, v, g, out, log_sum, d.q, d.k, d.v}));
   return d;
 }
 

@@ -44,12 +44,14 @@ struct AttentionProblem {
   void *out, *log_sum;  // read by gradients()
   const void* g;
   void *dq, *dk, *dv;
+  bool gradients = false;  // what is asked for, where pointers are null
 };
 struct AttentionBackend {
   const char* name;
   std::size_t (*workspace)(const AttentionProblem& problem, int threads);  // bytes
   void (*values)(const AttentionProblem& problem, void* workspace);        // → out, log_sum
   void (*gradients)(const AttentionProblem& problem, void* workspace);     // → dq, dk, dv
+  bool (*serves)(const AttentionProblem& problem) = nullptr;  // pointers may be null; own: all
 };
 Family<AttentionBackend>& attention_family();
 

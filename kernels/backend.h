@@ -64,6 +64,21 @@ class Family {
     return nullptr;
   }
 
+  // Own kernels for a device.
+  const Implementation& own(Device device) const {
+    const Implementation* found = find(device, Source::own);
+    require(found, "{}: no kernel for the device {}.", name_, device);
+    return *found;
+  }
+
+  // The vendor's where it is chosen and `serves` the problem, else own.
+  template <class Problem>
+  const Implementation& serving(Device device, const Problem& problem) const {
+    const Implementation* vendor =
+        choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
+    return vendor && vendor->serves(problem) ? *vendor : own(device);
+  }
+
   // The one for a device under the choice in force (`fastest` reads as own here; see choice.h).
   const Implementation& serving(Device device) const {
     const Implementation* vendor =

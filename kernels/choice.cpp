@@ -24,15 +24,20 @@ struct VendorModule {
 constexpr const char* onednn = "oneDNN 2 (libdnnl.so.2)";
 constexpr const char* onednn_build = "Run apt install libdnnl-dev, then build again";
 constexpr const char* onednn_file = "liblikely_onednn.so";
+constexpr const char* cudnn = "cuDNN 9 (libcudnn.so.9)";
+constexpr const char* cudnn_build =
+    "Install cuDNN with its headers beside the CUDA Toolkit, then build again";
+constexpr const char* cudnn_file = "liblikely_cudnn.so";
 constexpr VendorModule vendor_modules[] = {
     {Device::cpu, "matmul", onednn, onednn_build, onednn_file, ""},
     {Device::cpu, "convolution", onednn, onednn_build, onednn_file, ""},
     {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
      "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
      "libcublasLt.so.13"},
-    {Device::cuda, "convolution", "cuDNN 9 (libcudnn.so.9)",
-     "Install cuDNN with its headers beside the CUDA Toolkit, then build again",
-     "liblikely_cudnn.so", "libcudnn.so.9"}};
+    {Device::cuda, "convolution", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
+    {Device::cuda, "attention", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
+    {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
+    {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"}};
 
 VendorLibrary open(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};
@@ -114,6 +119,12 @@ void choose_kernels(const std::string& specification, Device device) {
 Choice choice_for(const std::string& family) {
   const std::lock_guard lock(mutex);
   return choice_in(chosen, family);
+}
+
+bool named_for_vendor(const std::string& family) {
+  const std::lock_guard lock(mutex);
+  const auto found = chosen.by_family.find(family);
+  return found != chosen.by_family.end() && found->second == Choice::vendor;
 }
 
 std::string chosen_kernels() {

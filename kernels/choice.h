@@ -16,6 +16,9 @@ struct VendorLibrary {
 };
 std::vector<VendorLibrary> vendor_libraries(Device device);  // opens all that serve it
 
+// Whether it was asked for by name, `FAMILY=vendor`, and not with all others.
+bool named_for_vendor(const std::string& family);
+
 // Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
 // the first call (and not own only where the outputs agree), memory from then on.
 Source fastest(const std::string& key, const std::function<Source()>& measure);

@@ -17,11 +17,12 @@ std::filesystem::path path_of(const std::string& file) {
   return std::filesystem::absolute(here.dli_fname).parent_path() / file;
 }
 
-// Once a library is open, by whatever path, what is linked with its name needs no path.
+// Once a library is open, by whatever path, what is linked with its name needs no path. Where no
+// folder has it, the loader finds it or not.
 void open_library(const std::string& name) {
   const char* const named = std::getenv("LIKELY_CUDA_LIBRARIES");
   std::istringstream folders(named ? named : "");
-  void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = nullptr;
   for (std::string folder; !library && std::getline(folders, folder, ':');)
     library = dlopen((std::filesystem::absolute(folder) / name).c_str(), RTLD_NOW | RTLD_LOCAL);
 }

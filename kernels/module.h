@@ -8,7 +8,7 @@ bool module_exists(const std::string& file);  // "liblikely_onednn.so"
 
 // Opens a module; its static objects register what it has, once. Returns the reason where that
 // failed, and an empty string where it is open. A `library` that it is linked with
-// and the loader does not find is looked for in LIKELY_CUDA_LIBRARIES: folders, with : between.
+// is taken from LIKELY_CUDA_LIBRARIES (folders, with : between) where it lies in one of them.
 std::string open_module(const std::string& file, const std::string& library = "");
 
 }  // namespace likely::kernels

@@ -94,6 +94,20 @@ Tensor workspace_of(const NormaliseBackend& backend, const NormaliseProblem& pro
   return bytes ? Tensor::empty({bytes}, DType::u8, device) : Tensor();
 }
 
+// The vendor's, where it is chosen and has the whole of it. It reads 16 bytes at once.
+const NormaliseBackend* vendor_for(const NormaliseProblem& problem, const Tensor& x,
+                                   const Tensor& scale, const Tensor& shift,
+                                   std::initializer_list<Tensor> read) {
+  if (!scale.defined() || !shift.defined() || x.numel() == 0)
+    return nullptr;
+  for (const Tensor& tensor : read)
+    if (tensor.defined() && tensor.contiguous() &&
+        reinterpret_cast<std::uintptr_t>(raw_or_null(tensor)) % 16 != 0)
+      return nullptr;
+  const NormaliseBackend& found = normalise_family().serving(x.device(), problem);
+  return found.both ? &found : nullptr;
+}
+
 }  // namespace
 
 Family<NormaliseBackend>& normalise_family() {
@@ -121,7 +135,7 @@ Moments moments(const Tensor& given, Over over, std::int64_t group, const Tensor
   launched({"moments", 0, static_cast<double>(x.bytes() + 2 * result.mean.bytes())});
   if (x.numel() == 0)
     return result;
-  const NormaliseBackend& backend = normalise_family().serving(x.device());
+  const NormaliseBackend& backend = normalise_family().own(x.device());
   const Tensor workspace = workspace_of(backend, problem, x.device());
   if (x.is_meta())
     return result;
@@ -141,7 +155,7 @@ Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const 
   if (x.is_meta() || x.numel() == 0)
     return out;
   reads.problem.out = out.raw();
-  normalise_family().serving(x.device()).normalise(reads.problem);
+  normalise_family().own(x.device()).normalise(reads.problem);
   return out;
 }
 
@@ -160,7 +174,7 @@ NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, 
   launched({"normalise_sums", 0, static_cast<double>((sloped ? 3 : 2) * x.bytes())});
   if (x.numel() == 0)
     return sums;
-  const NormaliseBackend& backend = normalise_family().serving(x.device());
+  const NormaliseBackend& backend = normalise_family().own(x.device());
   const Tensor workspace = workspace_of(backend, reads.problem, x.device());
   if (x.is_meta())
     return sums;
@@ -190,8 +204,60 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
   reads.problem.sum_shift = const_cast<void*>(raw_or_null(of_shift));
   reads.problem.sum_scale = const_cast<void*>(raw_or_null(of_scale));
   reads.problem.out = out.raw();
-  normalise_family().serving(x.device()).data(reads.problem);
+  normalise_family().own(x.device()).data(reads.problem);
   return out;
+}
+
+Normalised normalised(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                      const Normalise& how) {
+  require_channels("normalised", x, 2);
+  const NormaliseProblem problem = problem_of(x, Over::batch, 1, how);
+  const NormaliseBackend* vendor = vendor_for(problem, x, scale, shift, {x});
+  if (!vendor) {
+    const Moments by = moments(x, Over::batch);
+    return {normalise(x, by, scale, shift, how), by};
+  }
+  const Shape channels{x.size(-1)};
+  const Moments by{Tensor::empty(channels, statistics_type(x), x.device()),
+                   Tensor::empty(channels, statistics_type(x), x.device())};
+  Reads reads("normalised", x, by, scale, shift, how);
+  const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  launched({vendor->name, 0, static_cast<double>(3 * x.bytes())});
+  const Tensor workspace = workspace_of(*vendor, problem, x.device());
+  if (x.is_meta())
+    return {y, by};
+  reads.problem.out = y.raw();
+  vendor->both(reads.problem, workspace.raw());
+  return {y, by};
+}
+
+NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const Tensor& y,
+                                       const Moments& by, const Tensor& scale, const Tensor& shift,
+                                       const Normalise& how) {
+  Reads reads("normalise_gradients", x, by, scale, shift, how);
+  reads.problem.gradients = true;
+  const NormaliseBackend* vendor = vendor_for(reads.problem, x, scale, shift, {x, g, y});
+  if (!vendor) {
+    const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
+    return {normalise_data(g, x, y, by, scale, shift, sums, how), sums};
+  }
+  const Tensor cotangent = like("normalise_gradients", "g", g, x);
+  const Tensor output =
+      slope_reads_value(how.activation) ? like("normalise_gradients", "y", y, x) : Tensor();
+  const NormaliseGradients made{Tensor::empty(x.shape(), x.dtype(), x.device()),
+                                {Tensor::empty(by.mean.shape(), statistics_type(x), x.device()),
+                                 Tensor::empty(by.mean.shape(), statistics_type(x), x.device())}};
+  launched({vendor->name, 0, static_cast<double>((output.defined() ? 5 : 4) * x.bytes())});
+  const Tensor workspace = workspace_of(*vendor, reads.problem, x.device());
+  if (x.is_meta())
+    return made;
+  reads.problem.g = cotangent.raw();
+  reads.problem.y = raw_or_null(output);
+  reads.problem.sum_shift = made.sums.shift.raw();
+  reads.problem.sum_scale = made.sums.scale.raw();
+  reads.problem.out = made.x.raw();
+  vendor->both(reads.problem, workspace.raw());
+  return made;
 }
 
 }  // namespace likely::kernels

@@ -45,6 +45,22 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
                       const Tensor& scale, const Tensor& shift, const NormaliseSums& sums,
                       const Normalise& how = {});
 
+// moments() over the batch and normalise() by them, and normalise_sums() with the normalise_data()
+// of these: what a vendor's library computes together.
+struct Normalised {
+  Tensor y;
+  Moments by;
+};
+Normalised normalised(const Tensor& x, const Tensor& scale, const Tensor& shift,
+                      const Normalise& how = {});
+struct NormaliseGradients {
+  Tensor x;
+  NormaliseSums sums;
+};
+NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const Tensor& y,
+                                       const Moments& by, const Tensor& scale, const Tensor& shift,
+                                       const Normalise& how = {});
+
 // What a backend fills; all tensors contiguous. Statistics and sums are [images, channels].
 struct NormaliseProblem {
   DType dtype;
@@ -57,6 +73,7 @@ struct NormaliseProblem {
   void *sum_shift, *sum_scale;  // null in data(): the moments are given
   void* out;
   Normalise how;
+  bool gradients = false;
 };
 struct NormaliseBackend {
   const char* name;
@@ -65,6 +82,9 @@ struct NormaliseBackend {
   void (*sums)(const NormaliseProblem& problem, void* workspace);     // → sum_shift, sum_scale
   void (*normalise)(const NormaliseProblem& problem);                 // → out
   void (*data)(const NormaliseProblem& problem);                      // → out
+  // Of a vendor, which has nothing else, for problems with scale and shift; `gradients` says which.
+  bool (*serves)(const NormaliseProblem& problem) = nullptr;
+  void (*both)(const NormaliseProblem& problem, void* workspace) = nullptr;
 };
 Family<NormaliseBackend>& normalise_family();
 

@@ -1,6 +1,7 @@
 // The front of softmax, its logarithm and log-sum-exp: checks, and moves the axis last.
 #include "kernels/softmax.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -30,11 +31,16 @@ Tensor moved(const Tensor& x, int from, int to) {
 Tensor filled(const char* operation, SoftmaxKind kind, const Tensor& x, const Shape& shape) {
   const Tensor rows = contiguous(x);
   const Tensor out = Tensor::empty(shape, x.dtype(), x.device());
-  launched({operation, 0, static_cast<double>(rows.bytes() + out.bytes())});
-  if (!out.is_meta() && x.numel() > 0)
-    softmax_family()
-        .serving(x.device())
-        .fill({kind, x.dtype(), x.numel() / x.size(-1), x.size(-1), rows.raw(), out.raw()});
+  SoftmaxProblem problem{kind, x.dtype(), 0, x.size(-1), nullptr, nullptr};
+  problem.rows = x.numel() / std::max<std::int64_t>(problem.columns, 1);
+  const SoftmaxBackend& backend = softmax_family().serving(x.device(), problem);
+  launched({backend.serves ? backend.name : operation, 0,
+            static_cast<double>(rows.bytes() + out.bytes())});
+  if (out.is_meta() || x.numel() == 0)
+    return out;
+  problem.x = rows.raw();
+  problem.out = out.raw();
+  backend.fill(problem);
   return out;
 }
 
@@ -85,7 +91,7 @@ CategoricalLogProb categorical_log_prob(const Tensor& logits, const Tensor& inde
                                 out.log_sum_exp.bytes())});
   if (!x.is_meta() && at.numel() > 0)
     softmax_family()
-        .serving(x.device())
+        .own(x.device())
         .fill({SoftmaxKind::log_prob, x.dtype(), at.numel(), x.size(-1), x.raw(),
                out.log_prob.raw(), at.data<std::int64_t>(), out.log_sum_exp.raw()});
   return out;
@@ -100,7 +106,7 @@ Tensor categorical_log_prob_gradient(const Tensor& g, const Tensor& logits, cons
        static_cast<double>(2 * out.bytes() + at.bytes() + of_rows.bytes() + log_sum_exp.bytes())});
   if (!x.is_meta() && x.numel() > 0)
     softmax_family()
-        .serving(x.device())
+        .own(x.device())
         .log_prob_gradient({x.dtype(), at.numel(), x.size(-1), of_rows.raw(), x.raw(),
                             at.data<std::int64_t>(), log_sum_exp.raw(), out.raw()});
   return out;
@@ -119,7 +125,7 @@ Tensor categorical(const Tensor& logits, const Draw& draw) {
   launched({"categorical", 0, static_cast<double>(x.bytes() + out.bytes())});
   if (!x.is_meta() && out.numel() > 0)
     softmax_family()
-        .serving(x.device())
+        .own(x.device())
         .sample({x.dtype(), out.numel(), x.size(-1), x.raw(), draw.state.raw(), draw.purpose,
                  draw.index, out.data<std::int64_t>()});
   return out;

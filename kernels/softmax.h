@@ -60,6 +60,7 @@ struct SoftmaxBackend {
   void (*fill)(const SoftmaxProblem& problem);
   void (*log_prob_gradient)(const LogProbGradientProblem& problem);
   void (*sample)(const CategoricalProblem& problem);
+  bool (*serves)(const SoftmaxProblem& problem) = nullptr;  // of a vendor, which has fill alone
 };
 Family<SoftmaxBackend>& softmax_family();
 

@@ -173,10 +173,11 @@ Shape a_position_of(const Shape& x) {
 
 // `over` is where the moments are those of x; nothing where they are given.
 Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Over* over,
-                const Normalise& how) {
+                const Normalise& how, Tensor y = {}) {
   const Variable &x = inputs.all[0], scale = inputs.scale ? inputs.all[inputs.scale] : none,
                  shift = inputs.shift ? inputs.all[inputs.shift] : none;
-  Tensor y = kernels::normalise(x.value(), by, scale.value(), shift.value(), how);
+  if (!y.defined())
+    y = kernels::normalise(x.value(), by, scale.value(), shift.value(), how);
   if (how.activation == Activation::relu || how.activation == Activation::leaky_relu)
     watch_kink(y);
   const std::size_t at_scale = inputs.scale, at_shift = inputs.shift, at_offset = inputs.offset;
@@ -189,13 +190,17 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
     const Tensor term = at_shift ? shift.get().value() : Tensor();
     const bool of_scale = at_scale && wants[at_scale], of_shift = at_shift && wants[at_shift];
     const bool of_offset = at_offset && wants[at_offset];
-    NormaliseSums sums;
-    if (of_scale || of_shift || of_offset || (wants[0] && of_x))
-      sums = kernels::normalise_sums(g[0], x.get().value(), value, by, factor, term, how);
+    kernels::NormaliseGradients found;
+    const bool of_data = wants[0] || of_offset;
+    if (of_data && of_x)
+      found = kernels::normalise_gradients(g[0], x.get().value(), value, by, factor, term, how);
+    else if (of_scale || of_shift)
+      found.sums = kernels::normalise_sums(g[0], x.get().value(), value, by, factor, term, how);
+    if (of_data && !of_x)
+      found.x = kernels::normalise_data(g[0], x.get().value(), value, by, factor, term, {}, how);
+    const NormaliseSums& sums = found.sums;
     Tensors result(wants.size());
-    if (wants[0] || of_offset)
-      result[0] = kernels::normalise_data(g[0], x.get().value(), value, by, factor, term,
-                                          of_x ? sums : NormaliseSums{}, how);
+    result[0] = found.x;
     if (of_offset)
       result[at_offset] = kernels::sum_to(result[0], a_position_of(result[0].shape()))
                               .reshape({result[0].size(0), result[0].size(-1)});
@@ -227,8 +232,9 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
 Normalised batch_norm(const Variable& x, const Variable& scale, const Variable& shift,
                       const Normalise& how) {
   const Over over = Over::batch;
-  const Moments by = kernels::moments(x.value(), over);
-  return {record(batch_norm_op, {x, scale, shift}, by, &over, how), by};
+  const kernels::Normalised found =
+      kernels::normalised(x.value(), scale.value(), shift.value(), how);
+  return {record(batch_norm_op, {x, scale, shift}, found.by, &over, how, found.y), found.by};
 }
 
 Variable batch_norm_by(const Variable& x, const Moments& given, const Variable& scale,

@@ -1,5 +1,4 @@
 // Convolutions by vendor libraries against f64, in all three directions.
-#include <dlfcn.h>
 #include <doctest/doctest.h>
 
 #include "bench/convolution_layers.h"
@@ -60,24 +59,6 @@ Tensor run_in(const Precision& precision, Direction direction, const Sizes& s, c
 
 bool possible(const Precision& precision) {
   return precision.products == Products::f32 || on_cuda();
-}
-
-// cuDNN's plans without a GPU, and what it would be told by an H100.
-using HasPlan = bool (*)(const ConvolutionProblem& problem, const std::string& gpu);
-constexpr const char* h100 =
-    R"({"deviceVer":900,"driverVer":13000,"cudaDeviceId":0,"totalGlobalMem":85000000000,
-"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],"regsPerBlock":65536,
-"multiProcessorCount":132,"warpSize":32,"maxSharedMemoryPerBlock":49152,
-"maxSharedMemoryPerBlockOptin":232448,"reservedSharedMemoryPerBlock":1024,
-"maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,
-"pciDeviceId":0,"isTccDriver":0,"supportCoopLaunch":1,"smClockRateKHz":1980000,
-"memClockRateKHz":2619000,"l2CacheSize":52428800,"deviceName":"NVIDIA H100 80GB HBM3"})";
-
-ConvolutionProblem problem_of(const Sizes& s, Direction direction, const Precision& precision) {
-  ConvolutionProblem p = problem_of(s, direction);
-  p.dtype = precision.dtype;
-  p.tf32 = precision.products == Products::tf32;
-  return p;
 }
 
 }  // namespace
@@ -175,29 +156,4 @@ TEST_CASE("vendor convolution: fastest measures on the device and agrees") {
         });
   INFO(remembered_choices());
   CHECK(remembered_choices().find("convolution weight f32 4x16x16 32/1") != std::string::npos);
-}
-
-TEST_CASE("vendor convolution: cuDNN has a plan on an H100 for every convolution of the zoo" *
-          cpu_only) {
-  for (const VendorLibrary& library : vendor_libraries(Device::cuda))
-    if (library.family == "convolution" && !library.problem.empty()) {
-      MESSAGE("skipped: ", library.problem);
-      return;
-    }
-  const auto has_plan =
-      reinterpret_cast<HasPlan>(dlsym(dlopen(CUDNN_MODULE, RTLD_NOW), "likely_cudnn_has_plan"));
-  REQUIRE(static_cast<bool>(has_plan));
-  std::vector<Sizes> sizes(std::begin(odd_convolutions), std::end(odd_convolutions));
-  for (const ConvolutionLayer& l : convolution_layers)
-    sizes.push_back({l.batch, l.image, l.in, l.out, l.kernel, l.options});
-  for (const Precision& precision : precisions)
-    for (const Sizes& s : sizes)
-      for (const Direction direction : directions)
-        attempt([&] {
-          INFO(precision.name << " " << text_of(s, direction));
-          ConvolutionProblem problem = problem_of(s, direction, precision);
-          CHECK(has_plan(problem, h100));
-          problem.add = true;  // and none for what it was not asked for
-          CHECK(!has_plan(problem, h100));
-        });
 }
