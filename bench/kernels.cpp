@@ -159,6 +159,23 @@ struct Bench {
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
 
+  // Whether the vendor has this problem too: own serves what it has not.
+  static bool serves(const std::function<void(Source)>& choose, const Work& work) {
+    const auto kernel = [&](Source source) {
+      choose(source);
+      const LaunchLog log;
+      work();
+      return std::string(log.launches().back().kernel);
+    };
+    bool found = false;
+    try {
+      found = kernel(Source::vendor) != kernel(Source::own);
+    } catch (const UsageError&) {  // it has nothing of this type at all
+    }
+    choose(Source::own);
+    return found;
+  }
+
   // Own and vendor kernels of a family in turn, by their rate of arithmetic.
   void arithmetic(const char* family, const std::string& name, const std::string& sizes,
                   const Json& problem, double flops, const Work& work) {
@@ -167,7 +184,7 @@ struct Bench {
     const std::function<void(Source)> choose = [&](Source source) {
       choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family), device);
     };
-    const bool vendor = vendors.contains(family);
+    const bool vendor = vendors.contains(family) && serves(choose, work);
     const Timing t = time(work, vendor ? choose : nullptr, rounds);
     fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>9}\n", name, sizes, t.own * 1e6,
                flops / t.own / 1e9, vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
