@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -80,6 +81,14 @@ void save_file(const std::string& path, const std::function<void(const ByteSink&
     std::remove(partial.c_str());
     throw;
   }
+}
+
+std::string cache_folder() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  const char* const home = std::getenv("HOME");
+  if (cache && *cache)
+    return std::string(cache) + "/likely";
+  return std::string(home && *home ? home : ".") + "/.cache/likely";
 }
 
 }  // namespace likely

@@ -51,4 +51,7 @@ void write_elements(const Tensor& tensor, const ByteSink& sink);
 // zoo/run/file_system.h.)
 void save_file(const std::string& path, const std::function<void(const ByteSink&)>& write);
 
+// Where what can be made again is kept for this user: $XDG_CACHE_HOME/likely or ~/.cache/likely.
+std::string cache_folder();
+
 }  // namespace likely

@@ -8,6 +8,7 @@
 #include "kernels/copy.h"
 #include "nn/optimiser.h"
 #include "nn/schedule.h"
+#include "tensor/file.h"
 #include "tensor/safetensors.h"
 #include "zoo/run/trainer.h"
 
@@ -48,14 +49,6 @@ Tensor shifted(const Tensor& images, std::uint32_t word) {
                   most * channels,
                   result.data<float>() + ((i * height + y) * width + from + right) * channels);
   return result;
-}
-
-std::filesystem::path cache_folder() {
-  const char* const cache = std::getenv("XDG_CACHE_HOME");
-  const char* const home = std::getenv("HOME");
-  if (cache && *cache)
-    return std::filesystem::path(cache) / "likely";
-  return std::filesystem::path(home && *home ? home : ".") / ".cache" / "likely";
 }
 
 // "mnist, grey" → "mnist-grey"
@@ -192,7 +185,8 @@ CachedClassifier cached_classifier(const DataSet& data,
                                    const Done& done) {
   CachedClassifier result{std::make_unique<Classifier>(data), 0};
   const std::filesystem::path path =
-      cache_folder() / fmt::format("{}-{}.safetensors", Classifier::name, file_name(data.name()));
+      std::filesystem::path(cache_folder()) /
+      fmt::format("{}-{}.safetensors", Classifier::name, file_name(data.name()));
   if (!load(path, *result.classifier, result.accuracy)) {
     say(fmt::format("classifier: none of {} yet: training one for {}", data.name(), path.string()));
     result.classifier->train(data, epochs, done);
