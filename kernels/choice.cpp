@@ -5,7 +5,7 @@
 #include <map>
 #include <mutex>
 
-#include "kernels/gpu.h"
+#include "kernels/first_contact.h"
 #include "kernels/module.h"
 #include "tensor/nearest.h"
 
@@ -17,9 +17,10 @@ struct VendorModule {
   Device::Kind device;
   const char* family;
   const char* library;
-  const char* build;   // how to mend that it was not built
-  const char* file;    // beside liblikely.so; linked with the vendor's library
-  const char* soname;  // of the library, where LIKELY_CUDA_LIBRARIES may say where it is
+  const char* build;    // how to mend that it was not built
+  const char* file;     // beside liblikely.so; linked with the vendor's library
+  const char* soname;   // of the library, where LIKELY_CUDA_LIBRARIES may say where it is
+  const char* version;  // the function of the library that says it
 };
 constexpr const char* onednn = "oneDNN 2 (libdnnl.so.2)";
 constexpr const char* onednn_build = "Run apt install libdnnl-dev, then build again";
@@ -29,15 +30,15 @@ constexpr const char* cudnn_build =
     "Install cuDNN with its headers beside the CUDA Toolkit, then build again";
 constexpr const char* cudnn_file = "liblikely_cudnn.so";
 constexpr VendorModule vendor_modules[] = {
-    {Device::cpu, "matmul", onednn, onednn_build, onednn_file, ""},
-    {Device::cpu, "convolution", onednn, onednn_build, onednn_file, ""},
+    {Device::cpu, "matmul", onednn, onednn_build, onednn_file, "", ""},
+    {Device::cpu, "convolution", onednn, onednn_build, onednn_file, "", ""},
     {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
      "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
-     "libcublasLt.so.13"},
-    {Device::cuda, "convolution", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
-    {Device::cuda, "attention", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
-    {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"},
-    {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9"}};
+     "libcublasLt.so.13", "cublasLtGetVersion"},
+    {Device::cuda, "convolution", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
+    {Device::cuda, "attention", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
+    {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
+    {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"}};
 
 VendorLibrary open(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};
@@ -51,6 +52,11 @@ VendorLibrary open(const VendorModule& module) {
     library.install =
         fmt::format("Name the folder that holds {} in LIKELY_CUDA_LIBRARIES", module.soname);
   return library;
+}
+
+// Of an open module.
+Contact contact_of(const VendorModule& module) {
+  return vendor_contact({module.file, module.soname}, library_version(module.file, module.version));
 }
 
 struct Chosen {
@@ -111,6 +117,10 @@ void choose_kernels(const std::string& specification, Device device) {
                         "--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
                         library.family, library.library, library.problem, library.install,
                         library.family);
+    if (library.problem.empty() && module.device == Device::cuda && opened_cuda() == Cuda::gpu) {
+      const Contact contact = contact_of(module);
+      refuse_failed(contact, verdicts_of(contact));
+    }
   }
   const std::lock_guard lock(mutex);
   chosen = next;
@@ -137,6 +147,25 @@ std::vector<VendorLibrary> vendor_libraries(Device device) {
   for (const VendorModule& module : vendor_modules)
     if (module.device == device.kind)
       all.push_back(open(module));
+  return all;
+}
+
+ChoiceFor::ChoiceFor(const std::string& family, Choice choice)
+    : family_(family), before_(choice_for(family)) {
+  const std::lock_guard lock(mutex);
+  chosen.by_family[family] = choice;
+}
+
+ChoiceFor::~ChoiceFor() {
+  const std::lock_guard lock(mutex);
+  chosen.by_family[family_] = before_;
+}
+
+std::vector<Contact> vendor_contacts() {
+  std::vector<Contact> all;
+  for (const VendorModule& module : vendor_modules)
+    if (module.device == Device::cuda && cuda_here() == Cuda::gpu && open(module).problem.empty())
+      all.push_back(contact_of(module));
   return all;
 }
 

@@ -19,6 +19,21 @@ std::vector<VendorLibrary> vendor_libraries(Device device);  // opens all that s
 // Whether it was asked for by name, `FAMILY=vendor`, and not with all others.
 bool named_for_vendor(const std::string& family);
 
+struct Contact;                          // kernels/first_contact.h
+std::vector<Contact> vendor_contacts();  // of those that can be opened where there is a GPU
+
+// One family's choice while this lives, of what is open: for the proof of a vendor's path.
+class ChoiceFor {
+ public:
+  ChoiceFor(const std::string& family, Choice choice);
+  ChoiceFor(const ChoiceFor&) = delete;
+  ~ChoiceFor();
+
+ private:
+  const std::string family_;
+  const Choice before_;
+};
+
 // Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
 // the first call (and not own only where the outputs agree), memory from then on.
 Source fastest(const std::string& key, const std::function<Source()>& measure);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "kernels/first_contact.h"
 #include "kernels/module.h"
 #include "tensor/error.h"
 
@@ -24,7 +25,12 @@ constexpr const char* emulated_module = "liblikely_emulated.so";
 constexpr int least_driver = LIKELY_CUDA_VERSION / 1000 * 1000;
 
 // From cuda.h, which a machine without the toolkit does not have.
-enum Attribute { capability_major = 75, capability_minor = 76 };
+enum Attribute {
+  multiprocessor_count = 16,
+  capability_major = 75,
+  capability_minor = 76,
+  shared_memory_opt_in = 97,
+};
 enum Result {
   success = 0,
   stub_library = 34,
@@ -77,8 +83,15 @@ int describe(const Driver& driver, Gpu& gpu) {
   if (const int result = driver.call("cuDeviceGet", &device, 0))
     return result;
   driver.call("cuDeviceGetName", name.data(), static_cast<int>(name.size()), device);
-  driver.call("cuDeviceGetAttribute", &gpu.major, static_cast<int>(capability_major), device);
-  driver.call("cuDeviceGetAttribute", &gpu.minor, static_cast<int>(capability_minor), device);
+  const auto attribute = [&](Attribute which) {
+    int value = 0;
+    driver.call("cuDeviceGetAttribute", &value, static_cast<int>(which), device);
+    return value;
+  };
+  gpu.major = attribute(capability_major);
+  gpu.minor = attribute(capability_minor);
+  gpu.multiprocessors = attribute(multiprocessor_count);
+  gpu.shared_memory = static_cast<std::size_t>(attribute(shared_memory_opt_in));
   driver.call("cuDeviceTotalMem_v2", &gpu.memory, device);
   gpu.name = name.data();
   void* context = nullptr;  // kept: the runtime uses the same one
@@ -148,20 +161,40 @@ std::optional<Cuda> opened_cuda() {
   return opened;
 }
 
-Cuda open_cuda() {
-  const std::lock_guard lock(mutex);
-  if (opened)
-    return *opened;
+Cuda cuda_here() {
   std::string reason;
-  const bool on_gpu = !std::getenv("LIKELY_EMULATE") && gpu_serves(reason);
-  const std::string problem = open_module(on_gpu ? gpu_module : emulated_module);
-  require<UsageError>(problem.empty(), "device: cuda cannot be opened: {} ({}). {}.",
-                      on_gpu ? gpu_module : emulated_module, problem,
+  return !std::getenv("LIKELY_EMULATE") && gpu_serves(reason) ? Cuda::gpu : Cuda::emulated;
+}
+
+const char* module_of(Cuda cuda) { return cuda == Cuda::gpu ? gpu_module : emulated_module; }
+
+void open_cuda_unproven(const std::string& module) {
+  const std::string problem = open_module(module);
+  const bool on_gpu = module == gpu_module;
+  require<UsageError>(problem.empty(), "device: cuda cannot be opened: {} ({}). {}.", module,
+                      problem,
                       on_gpu ? "Build likely again on this machine"
                              : "./likely builds it where --device cuda is asked for; else build "
                                "the target likely_emulated");
+  const std::lock_guard lock(mutex);
   opened = on_gpu ? Cuda::gpu : Cuda::emulated;
-  return *opened;
+}
+
+Cuda open_cuda() {
+  static std::mutex opening;  // apart: who proves kernels asks what is open
+  const std::lock_guard lock(opening);
+  if (const auto before = opened_cuda())
+    return *before;
+  const Cuda cuda = cuda_here();
+  if (cuda == Cuda::emulated) {
+    open_cuda_unproven(module_of(cuda));
+    return cuda;
+  }
+  const Contact contact = own_contact(cuda);
+  const std::vector<Verdict> verdicts = verdicts_of(contact);
+  open_cuda_unproven(module_of(cuda));
+  refuse_failed(contact, verdicts);
+  return cuda;
 }
 
 }  // namespace likely::kernels

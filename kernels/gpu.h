@@ -11,9 +11,10 @@ struct Gpu {
   std::string name;  // "NVIDIA H100 80GB HBM3", of the first; empty where there is none
   int count = 0;
   int major = 0, minor = 0;  // compute capability
-  std::size_t memory = 0;    // bytes
-  int driver = 0;            // the CUDA version that the driver supports, 13000 for 13.0; 0: none
-  std::string problem;       // why the first cannot be used; empty where it can
+  int multiprocessors = 0;
+  std::size_t memory = 0, shared_memory = 0;  // bytes: of all, and that a block may opt in to
+  int driver = 0;       // the CUDA version that the driver supports, 13000 for 13.0; 0: none
+  std::string problem;  // why the first cannot be used; empty where it can
 };
 
 // Asks the driver, which is opened by name and never linked: programs start without one. Any error
@@ -25,9 +26,14 @@ const Gpu& find_gpu();  // asked once
 enum class Cuda { gpu, emulated };
 
 // Opens it: on the GPU where one can be used and likely was built for it, else emulated, which
-// LIKELY_EMULATE (kernels/cuda.h) demands. UsageError where neither can be.
+// LIKELY_EMULATE (kernels/cuda.h) demands. UsageError where neither can be. Before a GPU is used,
+// its kernels have been proven (kernels/first_contact.h).
 Cuda open_cuda();
+Cuda cuda_here();                   // how it would be opened
 std::optional<Cuda> opened_cuda();  // without opening it
+
+const char* module_of(Cuda cuda);                    // of its kernels
+void open_cuda_unproven(const std::string& module);  // what proves them does
 
 bool gpu_kernels_built();
 bool emulated_kernels_built();

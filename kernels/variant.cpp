@@ -1,9 +1,5 @@
-// Proofs: a case run on a device, three times, and once on the CPU in f64.
+// The inputs of proofs, and the list of variants.
 #include "kernels/variant.h"
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "kernels/copy.h"
 
@@ -13,40 +9,6 @@ namespace {
 std::vector<const Variant*>& registered() {
   static std::vector<const Variant*> variants;
   return variants;
-}
-
-Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Device device) {
-  Inputs inputs(1, variant.dtype(), dtype, device);
-  Tensors results = proof.run(inputs);
-  for (Tensor& result : results)
-    result = contiguous(result).to(Device::cpu);
-  return results;
-}
-
-bool same_bits(const Tensors& a, const Tensors& b) {
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i].bytes() > 0 && std::memcmp(a[i].raw(), b[i].raw(), a[i].bytes()) != 0)
-      return false;
-  return true;
-}
-
-// Relative to the largest of the reference; infinite where one is finite and the other is not.
-double error_between(const Tensor& result, const Tensor& reference) {
-  require(result.shape() == reference.shape(), "proof: the result is {}, the reference {}.",
-          result.shape(), reference.shape());
-  const std::vector<double> a = to_doubles(result), b = to_doubles(reference);
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const bool same = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
-    if (same || !std::isfinite(a[i]) || !std::isfinite(b[i])) {
-      worst = same ? worst : HUGE_VAL;
-      largest = std::isfinite(b[i]) ? std::max(largest, std::fabs(b[i])) : largest;
-      continue;
-    }
-    worst = std::max(worst, std::fabs(a[i] - b[i]));
-    largest = std::max(largest, std::fabs(b[i]));
-  }
-  return worst == 0 ? 0 : worst / largest;
 }
 
 }  // namespace
@@ -85,23 +47,19 @@ std::string Variant::name() const { return fmt::format("{}/{}/{}", family_, name
 
 const std::vector<const Variant*>& all_variants() { return registered(); }
 
-Proven prove(const Variant& variant, const Proof& proof, Device device) {
-  Proven proven;
-  try {
-    const std::uint64_t before = variant.launches();
-    const Tensors results = results_of(variant, proof, variant.dtype(), device);
-    proven.launched = variant.launches() > before;
-    for (int again = 0; again < 2; ++again)
-      proven.same_bits = proven.same_bits &&
-                         same_bits(results, results_of(variant, proof, variant.dtype(), device));
-    const DType exact = is_floating(variant.dtype()) ? DType::f64 : variant.dtype();
-    const Tensors references = results_of(variant, proof, exact, Device::cpu);
-    for (std::size_t i = 0; i < results.size(); ++i)
-      proven.error = std::max(proven.error, error_between(results[i], references[i]));
-  } catch (const std::exception& error) {
-    proven.problem = error.what();
-  }
-  return proven;
+void Variant::refuse(const std::string& why) const {
+  refusal_ =
+      why.empty() ? nullptr : new std::string(why);  // kept: another thread may be reading it
+}
+
+void Variant::require_usable() const {
+  const std::string* const why = refusal_;
+  require<Unproven>(!why,
+                    "{}: this kernel failed its proof on this device, and nothing else serves: {}. "
+                    "Take --device cpu, or --kernels own for a vendor's path; ./likely doctor "
+                    "lists what failed, and "
+                    "./likely doctor --prove tries again.",
+                    name(), why ? *why : "");
 }
 
 }  // namespace likely::kernels

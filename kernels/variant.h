@@ -38,6 +38,7 @@ struct Proof {
   const char* name;  // "ragged edges"
   double bar;        // on max |result - reference| / max |reference|, for each result
   std::function<Tensors(Inputs&)> run;
+  bool must_launch = true;  // false: of a vendor, which may leave the case to other kernels
 };
 
 // The bar for results of a few roundings.
@@ -63,6 +64,12 @@ class Variant {
   void launched() const { ++launches_; }
   std::uint64_t launches() const { return launches_; }
 
+  // Whether it may be launched here, which the rules that choose among variants ask: not where it
+  // failed a proof (kernels/first_contact.h).
+  bool usable() const { return !refusal_.load(); }
+  void refuse(const std::string& why) const;  // from now on; where `why` is empty, no longer
+  void require_usable() const;                // Unproven
+
  private:
   Variant(const char* family, const char* name, DType dtype, std::vector<Proof> proofs);
 
@@ -70,20 +77,14 @@ class Variant {
   DType dtype_;
   std::vector<Proof> proofs_;
   mutable std::atomic<std::uint64_t> launches_{0};
+  mutable std::atomic<const std::string*> refusal_{nullptr};
+};
+
+// A variant that failed its proof is all there is.
+struct Unproven : Error {
+  using Error::Error;
 };
 
 const std::vector<const Variant*>& all_variants();  // of the backends that were opened
-
-// What became of a proof on a device: the error against the CPU in f64, the same bits in three
-// runs, and whether the variant was launched at all.
-struct Proven {
-  double error = 0;
-  bool same_bits = true, launched = true;
-  std::string problem;  // what was thrown, or empty
-  bool passed(const Proof& proof) const {
-    return problem.empty() && same_bits && launched && error <= proof.bar;
-  }
-};
-Proven prove(const Variant& variant, const Proof& proof, Device device);
 
 }  // namespace likely::kernels

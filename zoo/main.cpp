@@ -58,6 +58,7 @@ int check_ops(const std::string& name, const std::string& device_name) {
 
 int run_tool(int argc, char** argv) {
   std::string action, name, op, device = "auto";
+  bool prove = false;
   std::string directory = default_data_directory().string();
   CommandLine line("likely-tool", "likely: the verbs that need no model");
   CLI::App& data = line.verb(
@@ -68,11 +69,12 @@ int run_tool(int argc, char** argv) {
       ->type_name("")
       ->check(CLI::IsMember({"list", "verify"}));
   data.add_option("NAME", name, "of the data set to verify")->type_name("");
-  CLI::App& doctor_verb =
-      line.verb("doctor", "what this machine and this build can do", {"likely doctor"}, [&] {
-        fmt::print("{}", doctor(directory));
-        return 0;
-      });
+  CLI::App& doctor_verb = line.verb("doctor", "what this machine and this build can do",
+                                    {"likely doctor", "likely doctor --prove"}, [&] {
+                                      fmt::print("{}", doctor(directory, prove));
+                                      return 0;
+                                    });
+  doctor_verb.add_flag("--prove", prove, "prove the CUDA kernels again on this machine's GPU");
   for (CLI::App* verb : {&data, &doctor_verb})
     verb->add_option("--data-dir", directory, "folder of downloaded data")
         ->type_name("FOLDER")

@@ -355,6 +355,10 @@ __global__ void __launch_bounds__(block_threads, together<T>) gradients(Typed<T>
 
 // ---- Launches
 
+bool few(const AttentionProblem& p, const Variant& narrow) {
+  return p.channels <= 64 && narrow.usable();
+}
+
 template <class T, int most_channels>
 Grid grid_of(const AttentionProblem& p, std::int64_t rows, std::size_t shared_memory) {
   const std::int64_t tiles = quotient_up(rows, Tile<Computed<T>, most_channels>::own);
@@ -395,15 +399,18 @@ const Registered<AttentionBackend> registered(attention_family(), Device::cuda, 
                                               {"attention", workspace,
                                                [](const AttentionProblem& p, void* space) {
                                                  with_floating(p.dtype, [&]<class T>(Type<T>) {
-                                                   p.channels > 64 ? launch_values<T, 256>(p, space)
-                                                                   : launch_values<T, 64>(p, space);
+                                                   few(p, AttentionVariants<T, 64>::values)
+                                                       ? launch_values<T, 64>(p, space)
+                                                       : launch_values<T, 256>(p, space);
                                                  });
                                                },
                                                [](const AttentionProblem& p, void* space) {
                                                  with_floating(p.dtype, [&]<class T>(Type<T>) {
-                                                   p.channels > 64
-                                                       ? launch_gradients<T, 256>(p, space)
-                                                       : launch_gradients<T, 64>(p, space);
+                                                   using Few = AttentionVariants<T, 64>;
+                                                   few(p, Few::query_gradients) &&
+                                                           few(p, Few::key_gradients)
+                                                       ? launch_gradients<T, 64>(p, space)
+                                                       : launch_gradients<T, 256>(p, space);
                                                  });
                                                }});
 

@@ -118,17 +118,18 @@ Tiling tiling_for(const ConvolutionProblem& p, const MatmulProblem& product) {
                                                                           : in && out};
 }
 
-// ---- The tiled kernels
+// ---- The tiled kernels. What fills by them does nothing, and returns false, where one that it
+// needs is not usable.
 
 template <class Product>
-void run(const ConvolutionProblem& p, const Product& product) {
+bool run(const ConvolutionProblem& p, const Product& product) {
   const Tiling tiling = tiling_for(p, product);
   if constexpr (std::is_same_v<Product, PixelsProblem>)
-    if (narrow_serves(product.n, product.k))
-      return convolution_narrow(product, p.tf32, tiling.packs);
-  p.tf32                  ? convolution_tf32(product, tiling)
-  : p.dtype == DType::f32 ? convolution_f32(product, tiling)
-                          : convolution_bf16(product, tiling);
+    if (narrow_serves(product.n, product.k) && convolution_narrow(product, p.tf32, tiling.packs))
+      return true;
+  return p.tf32                  ? convolution_tf32(product, tiling)
+         : p.dtype == DType::f32 ? convolution_f32(product, tiling)
+                                 : convolution_bf16(product, tiling);
 }
 
 // A product of the same type, with the same epilogue, whose operands and sizes are still open.
@@ -164,15 +165,18 @@ void add_phase(const ConvolutionProblem& p, PixelsProblem& product, const Gather
   product.k = std::max(product.k, gather.length());
 }
 
-void fill_forward(const ConvolutionProblem& p) {
+bool fill_forward(const ConvolutionProblem& p) {
   PixelsProblem product = pixels_problem(p);
   add_phase(p, product, gathers_of(p, 0)[0], p.w);
-  run(p, product);
+  return run(p, product);
 }
 
 template <class T>
-void fill_data(const ConvolutionProblem& p, T* weights) {
+bool fill_data(const ConvolutionProblem& p, T* weights) {
+  if (!phases_kernel<T>.usable())
+    return false;
   const std::vector<Gather> gathers = gathers_of(p, 0);
+  bool begun = false;
   for (auto gather = gathers.begin(); gather != gathers.end();) {
     PixelsProblem product = pixels_problem(p);
     for (; gather != gathers.end() && product.batch < PixelsProblem::most_phases; ++gather) {
@@ -182,12 +186,19 @@ void fill_data(const ConvolutionProblem& p, T* weights) {
     if (product.k > 0)
       launch(phases_kernel<T>, phase_weights<T>, grid_for(p.in * product.k, product.batch), p,
              product);
-    run(p, product);
+    if (!run(p, product)) {
+      require<Unproven>(!begun,
+                        "convolution: no kernel for all phases of this data gradient passed its "
+                        "proofs. Compute with --device cpu.");
+      return false;
+    }
+    begun = true;
   }
+  return true;
 }
 
 template <class T>
-void fill_weights(const ConvolutionProblem& p, float* sums) {
+bool fill_weights(const ConvolutionProblem& p, float* sums) {
   WeightsProblem product{};
   product.batch = weight_shares(p);
   product.m = p.out;
@@ -202,7 +213,8 @@ void fill_weights(const ConvolutionProblem& p, float* sums) {
   product.gather = gathers_of(p, 0)[0];
   product.pixels = pixels_of(p);
   product.share = quotient_up(product.pixels, product.batch);
-  run(p, product);
+  if (!shares_kernel<T>.usable() || !run(p, product))
+    return false;
   const auto shares = static_cast<unsigned>(product.batch);
   const unsigned deep = std::min(std::bit_ceil(shares), 16u);
   const std::int64_t wide = block_threads / deep;
@@ -210,6 +222,7 @@ void fill_weights(const ConvolutionProblem& p, float* sums) {
          Grid{dim3(static_cast<unsigned>(quotient_up(weight_count(p), wide))), block_threads,
               sizeof(float[block_threads])},
          static_cast<T*>(p.w), sums, static_cast<unsigned>(weight_count(p)), shares, deep, p.add);
+  return true;
 }
 
 MatmulProblem product_of(const ConvolutionProblem& p) {
@@ -247,19 +260,21 @@ MatmulProblem product_of(const ConvolutionProblem& p) {
   return product;
 }
 
+bool fill_tiled(const ConvolutionProblem& p, void* workspace) {
+  if (p.direction == Direction::forward)
+    return fill_forward(p);
+  if (p.direction == Direction::data)
+    return p.dtype == DType::f32 ? fill_data(p, static_cast<float*>(workspace))
+                                 : fill_data(p, static_cast<bf16*>(workspace));
+  return p.dtype == DType::f32 ? fill_weights<float>(p, static_cast<float*>(workspace))
+                               : fill_weights<bf16>(p, static_cast<float*>(workspace));
+}
+
 void fill(const ConvolutionProblem& p, void* workspace) {
   if (is_product(p))
     matmul_own(product_of(p));
-  else if (!tiled(p))
+  else if (!tiled(p) || !fill_tiled(p, workspace))
     convolution_plain(p);
-  else if (p.direction == Direction::forward)
-    fill_forward(p);
-  else if (p.direction == Direction::data)
-    p.dtype == DType::f32 ? fill_data(p, static_cast<float*>(workspace))
-                          : fill_data(p, static_cast<bf16*>(workspace));
-  else
-    p.dtype == DType::f32 ? fill_weights<float>(p, static_cast<float*>(workspace))
-                          : fill_weights<bf16>(p, static_cast<float*>(workspace));
 }
 
 std::size_t workspace(const ConvolutionProblem& p, int) {

@@ -12,36 +12,40 @@ struct Mma {
   using Way = cuda::Way<T, tile, tile * 2, tile == 128 ? 3 : 4, a, b, packs>;
 };
 
-const TileVariants bf16_pixels{
-    pixels_variant("mma pixels 128x128", DType::bf16, Products::f32, {128, true}),
-    pixels_variant("mma pixels 64x64", DType::bf16, Products::f32, {64, true}),
-    pixels_variant("mma pixels 64x64 elements", DType::bf16, Products::f32, {64, false})};
-const TileVariants bf16_weights{
-    weights_variant("mma weights 128x128", DType::bf16, Products::f32, {128, true}),
-    weights_variant("mma weights 64x64", DType::bf16, Products::f32, {64, true}),
-    weights_variant("mma weights 64x64 elements", DType::bf16, Products::f32, {64, false})};
-const TileVariants tf32_pixels{
-    pixels_variant("tf32 pixels 128x128", DType::f32, Products::tf32, {128, true}),
-    pixels_variant("tf32 pixels 64x64", DType::f32, Products::tf32, {64, true}),
-    pixels_variant("tf32 pixels 64x64 elements", DType::f32, Products::tf32, {64, false})};
-const TileVariants tf32_weights{
-    weights_variant("tf32 weights 128x128", DType::f32, Products::tf32, {128, true}),
-    weights_variant("tf32 weights 64x64", DType::f32, Products::tf32, {64, true}),
-    weights_variant("tf32 weights 64x64 elements", DType::f32, Products::tf32, {64, false})};
+const TileVariant bf16_pixels[] = {
+    {128, true, pixels_variant("mma pixels 128x128", DType::bf16, Products::f32, {128, true})},
+    {64, true, pixels_variant("mma pixels 64x64", DType::bf16, Products::f32, {64, true})},
+    {64, false,
+     pixels_variant("mma pixels 64x64 elements", DType::bf16, Products::f32, {64, false})}};
+const TileVariant bf16_weights[] = {
+    {128, true, weights_variant("mma weights 128x128", DType::bf16, Products::f32, {128, true})},
+    {64, true, weights_variant("mma weights 64x64", DType::bf16, Products::f32, {64, true})},
+    {64, false,
+     weights_variant("mma weights 64x64 elements", DType::bf16, Products::f32, {64, false})}};
+const TileVariant tf32_pixels[] = {
+    {128, true, pixels_variant("tf32 pixels 128x128", DType::f32, Products::tf32, {128, true})},
+    {64, true, pixels_variant("tf32 pixels 64x64", DType::f32, Products::tf32, {64, true})},
+    {64, false,
+     pixels_variant("tf32 pixels 64x64 elements", DType::f32, Products::tf32, {64, false})}};
+const TileVariant tf32_weights[] = {
+    {128, true, weights_variant("tf32 weights 128x128", DType::f32, Products::tf32, {128, true})},
+    {64, true, weights_variant("tf32 weights 64x64", DType::f32, Products::tf32, {64, true})},
+    {64, false,
+     weights_variant("tf32 weights 64x64 elements", DType::f32, Products::tf32, {64, false})}};
 
 }  // namespace
 
-void convolution_bf16(const PixelsProblem& problem, const Tiling& tiling) {
-  launch_pixels<Mma<bf16>::Way, MmaSums>(bf16_pixels, problem, tiling);
+bool convolution_bf16(const PixelsProblem& problem, const Tiling& tiling) {
+  return launch_pixels<Mma<bf16>::Way, MmaSums>(bf16_pixels, problem, tiling);
 }
-void convolution_bf16(const WeightsProblem& problem, const Tiling& tiling) {
-  launch_weights<Mma<bf16>::Way, MmaSums>(bf16_weights, problem, tiling);
+bool convolution_bf16(const WeightsProblem& problem, const Tiling& tiling) {
+  return launch_weights<Mma<bf16>::Way, MmaSums>(bf16_weights, problem, tiling);
 }
-void convolution_tf32(const PixelsProblem& problem, const Tiling& tiling) {
-  launch_pixels<Mma<float>::Way, MmaSums>(tf32_pixels, problem, tiling);
+bool convolution_tf32(const PixelsProblem& problem, const Tiling& tiling) {
+  return launch_pixels<Mma<float>::Way, MmaSums>(tf32_pixels, problem, tiling);
 }
-void convolution_tf32(const WeightsProblem& problem, const Tiling& tiling) {
-  launch_weights<Mma<float>::Way, MmaSums>(tf32_weights, problem, tiling);
+bool convolution_tf32(const WeightsProblem& problem, const Tiling& tiling) {
+  return launch_weights<Mma<float>::Way, MmaSums>(tf32_weights, problem, tiling);
 }
 
 }  // namespace likely::kernels::cuda

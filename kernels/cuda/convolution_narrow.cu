@@ -70,12 +70,22 @@ const Variant tf32_by_elements =
     narrow_pixels("narrow pixels tf32 elements", DType::f32, Products::tf32, false);
 
 template <class T, bool tf32, bool packs>
-void launch_narrow(const Variant& variant, const PixelsProblem& p) {
+bool launch_narrow(const Variant& variant, const PixelsProblem& p) {
+  if (!variant.usable())
+    return false;
   launch(variant, narrow<T, tf32, packs>,
          Grid{dim3(static_cast<unsigned>(quotient_up(p.m, threads)), 1,
                    static_cast<unsigned>(p.batch)),
               threads, static_cast<std::size_t>(p.k) * sizeof(Pack<float>)},
          p);
+  return true;
+}
+
+template <class T, bool tf32 = false>
+bool launch_narrow(const Variant& packed, const Variant& single, const PixelsProblem& p,
+                   bool packs) {
+  return (packs && launch_narrow<T, tf32, true>(packed, p)) ||
+         launch_narrow<T, tf32, false>(single, p);
 }
 
 }  // namespace
@@ -84,16 +94,11 @@ bool narrow_serves(std::int64_t channels, std::int64_t terms) {
   return channels <= most_channels && terms > 0 && terms <= most_terms;
 }
 
-void convolution_narrow(const PixelsProblem& p, bool tf32, bool packs) {
-  if (tf32)
-    packs ? launch_narrow<float, true, true>(tf32_by_packs, p)
-          : launch_narrow<float, true, false>(tf32_by_elements, p);
-  else if (p.dtype == DType::f32)
-    packs ? launch_narrow<float, false, true>(by_packs<float>, p)
-          : launch_narrow<float, false, false>(by_elements<float>, p);
-  else
-    packs ? launch_narrow<bf16, false, true>(by_packs<bf16>, p)
-          : launch_narrow<bf16, false, false>(by_elements<bf16>, p);
+bool convolution_narrow(const PixelsProblem& p, bool tf32, bool packs) {
+  return tf32 ? launch_narrow<float, true>(tf32_by_packs, tf32_by_elements, p, packs)
+         : p.dtype == DType::f32
+             ? launch_narrow<float>(by_packs<float>, by_elements<float>, p, packs)
+             : launch_narrow<bf16>(by_packs<bf16>, by_elements<bf16>, p, packs);
 }
 
 }  // namespace likely::kernels::cuda

@@ -250,28 +250,25 @@ LIKELY_DEVICE auto right_reader(const WeightsProblem& p, std::int64_t column) {
 
 // ---- Launching
 
-// The tiled convolutions: f32 by FMA; tf32 and bf16 by tensor cores.
+// The tiled convolutions: f32 by FMA; tf32 and bf16 by tensor cores. Nothing is done, and false
+// returned, where no variant is usable.
 struct Tiling {
   int tile;
   bool packs;
 };
-void convolution_f32(const PixelsProblem& problem, const Tiling& tiling);
-void convolution_f32(const WeightsProblem& problem, const Tiling& tiling);
-void convolution_tf32(const PixelsProblem& problem, const Tiling& tiling);
-void convolution_tf32(const WeightsProblem& problem, const Tiling& tiling);
-void convolution_bf16(const PixelsProblem& problem, const Tiling& tiling);
-void convolution_bf16(const WeightsProblem& problem, const Tiling& tiling);
+bool convolution_f32(const PixelsProblem& problem, const Tiling& tiling);
+bool convolution_f32(const WeightsProblem& problem, const Tiling& tiling);
+bool convolution_tf32(const PixelsProblem& problem, const Tiling& tiling);
+bool convolution_tf32(const WeightsProblem& problem, const Tiling& tiling);
+bool convolution_bf16(const PixelsProblem& problem, const Tiling& tiling);
+bool convolution_bf16(const WeightsProblem& problem, const Tiling& tiling);
 
 // Few channels, of whose weights there are so many each.
 bool narrow_serves(std::int64_t channels, std::int64_t terms);
-void convolution_narrow(const PixelsProblem& problem, bool tf32, bool packs);
+bool convolution_narrow(const PixelsProblem& problem, bool tf32, bool packs);
 
 // A thread an output, any problem.
 void convolution_plain(const ConvolutionProblem& problem);
-
-struct TileVariants {
-  const Variant large, small, elements;
-};
 
 template <class W, class Sums, class Result, class Problem>
 void launch_convolution(const Variant& variant, const Problem& p) {
@@ -283,29 +280,34 @@ void launch_convolution(const Variant& variant, const Problem& p) {
 }
 
 // By tiles of 128 or 64 in packs, or of 64 by elements. Way: <tile, Adjacent of both, packs>.
-template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums>
-void launch_pixels(const TileVariants& variants, const PixelsProblem& p, const Tiling& tiling) {
-  using Large = Way<128, Adjacent::k, Adjacent::k, true>;
-  using Small = Way<64, Adjacent::k, Adjacent::k, true>;
-  using Elements = Way<64, Adjacent::k, Adjacent::k, false>;
-  if (!tiling.packs)
-    launch_convolution<Elements, Sums<Elements>, typename Elements::T>(variants.elements, p);
-  else if (tiling.tile == 128)
-    launch_convolution<Large, Sums<Large>, typename Large::T>(variants.large, p);
+// `adjacent` is how the operands of packs lie; `to_float`: the result is f32.
+template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums,
+          Adjacent adjacent, bool to_float, class Problem>
+bool launch_tiles(std::span<const TileVariant> variants, const Problem& p, const Tiling& tiling) {
+  const TileVariant* const tile = usable_tile(variants, tiling.tile, tiling.packs);
+  const auto launch_way = [&]<class W>(Type<W>) {
+    using Result = std::conditional_t<to_float, float, typename W::T>;
+    launch_convolution<W, Sums<W>, Result>(tile->variant, p);
+  };
+  if (!tile)
+    return false;
+  if (!tile->packs)
+    launch_way(Type<Way<64, Adjacent::k, Adjacent::k, false>>());
+  else if (tile->side == 128)
+    launch_way(Type<Way<128, adjacent, adjacent, true>>());
   else
-    launch_convolution<Small, Sums<Small>, typename Small::T>(variants.small, p);
+    launch_way(Type<Way<64, adjacent, adjacent, true>>());
+  return true;
 }
 template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums>
-void launch_weights(const TileVariants& variants, const WeightsProblem& p, const Tiling& tiling) {
-  using Large = Way<128, Adjacent::rows, Adjacent::rows, true>;
-  using Small = Way<64, Adjacent::rows, Adjacent::rows, true>;
-  using Elements = Way<64, Adjacent::k, Adjacent::k, false>;
-  if (!tiling.packs)
-    launch_convolution<Elements, Sums<Elements>, float>(variants.elements, p);
-  else if (tiling.tile == 128)
-    launch_convolution<Large, Sums<Large>, float>(variants.large, p);
-  else
-    launch_convolution<Small, Sums<Small>, float>(variants.small, p);
+bool launch_pixels(std::span<const TileVariant> variants, const PixelsProblem& p,
+                   const Tiling& tiling) {
+  return launch_tiles<Way, Sums, Adjacent::k, false>(variants, p, tiling);
+}
+template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums>
+bool launch_weights(std::span<const TileVariant> variants, const WeightsProblem& p,
+                    const Tiling& tiling) {
+  return launch_tiles<Way, Sums, Adjacent::rows, true>(variants, p, tiling);
 }
 
 }  // namespace likely::kernels::cuda

@@ -230,11 +230,12 @@ CopyArguments arguments_of(const CopyProblem& problem) {
 
 template <class To, class From, bool add>
 void copy_typed(const CopyProblem& problem) {
-  if (const int row = rows_of(problem); row >= 0)
+  if (const int row = rows_of(problem); row >= 0 && transposed<To, add>.usable())
     return transpose<To, From, add>(problem, row);
   constexpr int width = width_of<To, From>;
   const CopyArguments a = arguments_of(problem);
-  if (a.layout.packs(0, a.to, sizeof(To), width) && a.layout.packs(1, a.from, sizeof(From), width))
+  if (packed<To, add>.usable() && a.layout.packs(0, a.to, sizeof(To), width) &&
+      a.layout.packs(1, a.from, sizeof(From), width))
     return cuda::launch(packed<To, add>, copy_elements<To, From, add, width>,
                         cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a);
   cuda::launch(strided<To, add>, copy_elements<To, From, add, 1>, cuda::threads_for(a.layout.count),
@@ -257,7 +258,7 @@ void fill(const CopyProblem& problem, double value) {
     constexpr int width = 16 / sizeof(T);
     const T element = convert<T>(value);
     const CopyArguments a = arguments_of(problem);
-    if (a.layout.packs(0, a.to, sizeof(T), width))
+    if (fill_packed<T>.usable() && a.layout.packs(0, a.to, sizeof(T), width))
       cuda::launch(fill_packed<T>, fill_elements<T, width>,
                    cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a, element);
     else

@@ -156,7 +156,8 @@ void take_rows(const GatherProblem& problem) {
   with_type(problem.dtype, [&]<class T>(Type<T>) {
     constexpr int width = 16 / sizeof(T);
     const std::int64_t n = problem.count * problem.width;
-    if (problem.width % width == 0 && cuda::aligned16(problem.from) && cuda::aligned16(problem.to))
+    if (take_packed<T>.usable() && problem.width % width == 0 && cuda::aligned16(problem.from) &&
+        cuda::aligned16(problem.to))
       cuda::launch(take_packed<T>, take_elements<T, width>, cuda::threads_for(n / width),
                    arguments_of(problem));
     else

@@ -50,6 +50,8 @@ void launch(const Variant& variant, void (*kernel)(Parameters...), const Grid& g
     if (status != cudaSuccess)
       check(status, name());
   }
+  if (!variant.usable())
+    variant.require_usable();
   variant.launched();
 #ifdef __CUDACC__
   std::tuple<Parameters...> parameters(arguments...);

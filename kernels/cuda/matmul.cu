@@ -14,7 +14,7 @@ namespace {
 
 constexpr int plain_threads = 128;
 
-template <class T>
+template <class T, bool tf32>
 __global__ void __launch_bounds__(plain_threads) plain(MatmulProblem p) {
   using S = Computed<T>;
   const std::int64_t outputs = p.batch * p.m * p.n;
@@ -27,7 +27,8 @@ __global__ void __launch_bounds__(plain_threads) plain(MatmulProblem p) {
     T* c = static_cast<T*>(p.c) + batch * p.c_batch + row * p.c_row + column;
     S sum = p.add ? static_cast<S>(*c) : S(0);
     for (std::int64_t k = 0; k < p.k; ++k)
-      sum = multiply_add(static_cast<S>(a[k * p.a_column]), static_cast<S>(b[k * p.b_row]), sum);
+      sum =
+          multiply_add(operand<T, tf32>(a[k * p.a_column]), operand<T, tf32>(b[k * p.b_row]), sum);
     if (p.biased)
       sum = sum + static_cast<S>(static_cast<const T*>(p.bias)[column]);
     *c = static_cast<T>(activated(p, sum));
@@ -35,23 +36,26 @@ __global__ void __launch_bounds__(plain_threads) plain(MatmulProblem p) {
 }
 
 template <class T>
-const Variant plain_kernel = plain_variant(dtype_of<T>);
+const Variant plain_kernel = plain_variant("plain", dtype_of<T>, Products::f32);
+const Variant plain_tf32 = plain_variant("plain tf32", DType::f32, Products::tf32);
 
-template <class T>
-void launch_plain(const MatmulProblem& problem) {
+template <class T, bool tf32 = false>
+void launch_plain(const Variant& variant, const MatmulProblem& problem) {
   const std::int64_t outputs = problem.batch * problem.m * problem.n;
   const std::int64_t blocks = quotient_up(outputs, plain_threads);
   const auto at_once = static_cast<unsigned>(std::min<std::int64_t>(blocks, 1 << 24));
-  launch(plain_kernel<T>, plain<T>, Grid{dim3(at_once), plain_threads}, problem);
+  launch(variant, plain<T, tf32>, Grid{dim3(at_once), plain_threads}, problem);
 }
 
 void fill_plain(const MatmulProblem& problem, void*) {
-  if (problem.dtype == DType::f32)
-    launch_plain<float>(problem);
+  if (problem.tf32)
+    launch_plain<float, true>(plain_tf32, problem);
+  else if (problem.dtype == DType::f32)
+    launch_plain<float>(plain_kernel<float>, problem);
   else if (problem.dtype == DType::f64)
-    launch_plain<double>(problem);
+    launch_plain<double>(plain_kernel<double>, problem);
   else
-    launch_plain<bf16>(problem);
+    launch_plain<bf16>(plain_kernel<bf16>, problem);
 }
 
 // ---- The static rules
@@ -80,7 +84,6 @@ bool packs_fit(const MatmulProblem& p, const void* address, std::int64_t batch_s
 }
 
 bool serves(const MatmulProblem&) { return true; }
-bool serves_plain(const MatmulProblem& problem) { return !problem.tf32; }
 std::size_t workspace(const MatmulProblem& problem, int) {
   return weights_serve(problem) ? weights_workspace(problem) : 0;
 }
@@ -89,8 +92,7 @@ std::size_t no_workspace(const MatmulProblem&, int) { return 0; }
 const Registered registered(matmul_family(), Device::cuda, Source::own,
                             MatmulBackend{"matmul own", serves, workspace, fill});
 const Registered registered_plain(matmul_family(), Device::cuda, Source::own,
-                                  MatmulBackend{"matmul plain", serves_plain, no_workspace,
-                                                fill_plain});
+                                  MatmulBackend{"matmul plain", serves, no_workspace, fill_plain});
 
 }  // namespace
 
@@ -101,15 +103,14 @@ void matmul_own(const MatmulProblem& problem) {
   p.a_column = p.k == 1 ? 0 : p.a_column;
   p.b_row = p.k == 1 ? 0 : p.b_row;
   if (!forced_tile() && narrow_serves(p, packs_of(p)))
-    matmul_narrow(p);
-  else if (p.tf32)
-    matmul_tf32(p);
-  else if (p.dtype == DType::f64 || tiles_are_wasted(p))
+    return matmul_narrow(p);
+  const bool plain =
+      forced_tile() == 1 || (!p.tf32 && (p.dtype == DType::f64 || tiles_are_wasted(p)));
+  const bool done = !plain && (p.tf32                  ? matmul_tf32(p)
+                               : p.dtype == DType::f32 ? matmul_f32(p)
+                                                       : matmul_bf16(p));
+  if (!done)
     fill_plain(p, nullptr);
-  else if (p.dtype == DType::f32)
-    matmul_f32(p);
-  else
-    matmul_bf16(p);
 }
 
 int& forced_tile() {
@@ -128,6 +129,20 @@ int tile_for(const MatmulProblem& p, std::initializer_list<int> sides) {
       return side;
   }
   return *(sides.end() - 1);
+}
+
+const TileVariant* usable_tile(std::span<const TileVariant> all, int side, bool packs) {
+  const auto first = [&](auto fits) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const TileVariant& tile) {
+      return tile.variant.usable() && fits(tile);
+    });
+    return found == all.end() ? nullptr : &*found;
+  };
+  if (const auto* wanted =
+          first([&](const TileVariant& tile) { return tile.side == side && tile.packs == packs; }))
+    return wanted;
+  const auto* other = first([&](const TileVariant& tile) { return tile.packs == packs; });
+  return other ? other : first([](const TileVariant& tile) { return !tile.packs; });
 }
 
 Packs packs_of(const MatmulProblem& p) {

@@ -2,6 +2,7 @@
 // ahead into, what happens to finished sums, and the kernel made of all that.
 #pragma once
 #include <initializer_list>
+#include <span>
 
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/launch.h"
@@ -10,9 +11,10 @@
 namespace likely::kernels::cuda {
 
 // Which tiled kernels there are: f32 by FMA; tf32 and bf16 by tensor cores. Any shape and strides.
-void matmul_f32(const MatmulProblem& problem);
-void matmul_tf32(const MatmulProblem& problem);
-void matmul_bf16(const MatmulProblem& problem);
+// Nothing is done, and false returned, where no variant is usable.
+bool matmul_f32(const MatmulProblem& problem);
+bool matmul_tf32(const MatmulProblem& problem);
+bool matmul_bf16(const MatmulProblem& problem);
 
 // Any product, by the kernel that the static rules choose.
 void matmul_own(const MatmulProblem& problem);
@@ -30,7 +32,18 @@ void matmul_weights(const MatmulProblem& problem, void* workspace);
 // enough tiles to keep most of a GPU busy and computes little beside the result; the last where
 // none does. A thread may force another, so that the proof of a large tile can be a small problem.
 int tile_for(const MatmulProblem& problem, std::initializer_list<int> sides);
-int& forced_tile();  // 0: none
+int& forced_tile();  // 0: none; 1: the plain kernel
+
+// A kernel by its tile's side, and how it copies: by packs, or by single elements, which any
+// operands allow.
+struct TileVariant {
+  int side;
+  bool packs;
+  const Variant variant;
+};
+// The one of that side and way of copying; if it is not usable, the first that is, by packs if
+// possible; null where none is.
+const TileVariant* usable_tile(std::span<const TileVariant> all, int side, bool packs);
 
 // How packs of both operands can be copied; not at all where one of them lies awkwardly.
 struct Packs {

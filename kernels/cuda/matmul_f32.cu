@@ -5,37 +5,41 @@
 namespace likely::kernels::cuda {
 namespace {
 
-struct Variants {
-  const Variant packs, elements;
-};
-const Variants large{packs_variant("128x128", {DType::f32, Products::f32, 128}),
-                     elements_variant("128x128 elements", {DType::f32, Products::f32, 128})};
-const Variants medium{packs_variant("64x64", {DType::f32, Products::f32, 64}),
-                      elements_variant("64x64 elements", {DType::f32, Products::f32, 64})};
-const Variants small{packs_variant("32x32", {DType::f32, Products::f32, 32}),
-                     elements_variant("32x32 elements", {DType::f32, Products::f32, 32})};
+TileVariant packs(const char* name, int side) {
+  return {side, true, packs_variant(name, {DType::f32, Products::f32, side})};
+}
+TileVariant elements(const char* name, int side) {
+  return {side, false, elements_variant(name, {DType::f32, Products::f32, side})};
+}
+const TileVariant tiles[] = {packs("128x128", 128), elements("128x128 elements", 128),
+                             packs("64x64", 64),    elements("64x64 elements", 64),
+                             packs("32x32", 32),    elements("32x32 elements", 32)};
 
-// No sum takes what lies beyond k, so whole packs need k to be a multiple of theirs.
-template <int tile, int threads, int stages>
-void launch_f32(const Variants& variants, const MatmulProblem& problem) {
-  Packs packs = packs_of(problem);
-  packs.possible = packs.possible && problem.k % 4 == 0;
+template <int side, int threads, int stages>
+void launch_f32(const TileVariant& tile, const MatmulProblem& problem, Packs packs) {
+  packs.possible = tile.packs;
   with_packs(packs, [&](auto a, auto b, auto possible) {
-    using W = Way<float, tile, threads, stages, a, b, possible>;
-    launch_tiled<W, FmaSums<W>>(possible ? variants.packs : variants.elements, problem);
+    using W = Way<float, side, threads, stages, a, b, possible>;
+    launch_tiled<W, FmaSums<W>>(tile.variant, problem);
   });
 }
 
 }  // namespace
 
-void matmul_f32(const MatmulProblem& problem) {
-  const int tile = tile_for(problem, {128, 64, 32});
-  if (tile == 128)
-    launch_f32<128, 256, 3>(large, problem);
-  else if (tile == 64)
-    launch_f32<64, 128, 4>(medium, problem);
+bool matmul_f32(const MatmulProblem& problem) {
+  // No sum takes what lies beyond k, so whole packs need k to be a multiple of theirs.
+  const Packs packs = packs_of(problem);
+  const TileVariant* const tile =
+      usable_tile(tiles, tile_for(problem, {128, 64, 32}), packs.possible && problem.k % 4 == 0);
+  if (!tile)
+    return false;
+  if (tile->side == 128)
+    launch_f32<128, 256, 3>(*tile, problem, packs);
+  else if (tile->side == 64)
+    launch_f32<64, 128, 4>(*tile, problem, packs);
   else
-    launch_f32<32, 64, 4>(small, problem);
+    launch_f32<32, 64, 4>(*tile, problem, packs);
+  return true;
 }
 
 }  // namespace likely::kernels::cuda

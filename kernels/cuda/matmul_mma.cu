@@ -5,48 +5,52 @@
 namespace likely::kernels::cuda {
 namespace {
 
-struct Variants {
-  const Variant packs, elements;
-};
-const Variants large_bf16{
-    packs_variant("mma 128x128", {DType::bf16, Products::f32, 128}),
-    elements_variant("mma 128x128 elements", {DType::bf16, Products::f32, 128})};
-const Variants small_bf16{packs_variant("mma 64x64", {DType::bf16, Products::f32, 64}),
-                          elements_variant("mma 64x64 elements", {DType::bf16, Products::f32, 64})};
-const Variants large_tf32{
-    packs_variant("tf32 128x128", {DType::f32, Products::tf32, 128}),
-    elements_variant("tf32 128x128 elements", {DType::f32, Products::tf32, 128})};
-const Variants small_tf32{
-    packs_variant("tf32 64x64", {DType::f32, Products::tf32, 64}),
-    elements_variant("tf32 64x64 elements", {DType::f32, Products::tf32, 64})};
+TileVariant packs(const char* name, const Tiled& tiled) {
+  return {tiled.tile, true, packs_variant(name, tiled)};
+}
+TileVariant elements(const char* name, const Tiled& tiled) {
+  return {tiled.tile, false, elements_variant(name, tiled)};
+}
+const TileVariant bf16_tiles[] = {
+    packs("mma 128x128", {DType::bf16, Products::f32, 128}),
+    elements("mma 128x128 elements", {DType::bf16, Products::f32, 128}),
+    packs("mma 64x64", {DType::bf16, Products::f32, 64}),
+    elements("mma 64x64 elements", {DType::bf16, Products::f32, 64})};
+const TileVariant tf32_tiles[] = {
+    packs("tf32 128x128", {DType::f32, Products::tf32, 128}),
+    elements("tf32 128x128 elements", {DType::f32, Products::tf32, 128}),
+    packs("tf32 64x64", {DType::f32, Products::tf32, 64}),
+    elements("tf32 64x64 elements", {DType::f32, Products::tf32, 64})};
 
-template <class T, int tile, int stages>
-void launch_mma(const Variants& variants, const MatmulProblem& problem) {
-  with_packs(packs_of(problem), [&](auto a, auto b, auto possible) {
-    using W = Way<T, tile, tile * 2, stages, a, b, possible>;
-    launch_tiled<W, MmaSums<W>>(possible ? variants.packs : variants.elements, problem);
+template <class T, int side, int stages>
+void launch_mma(const TileVariant& tile, const MatmulProblem& problem, Packs packs) {
+  packs.possible = tile.packs;
+  with_packs(packs, [&](auto a, auto b, auto possible) {
+    using W = Way<T, side, side * 2, stages, a, b, possible>;
+    launch_tiled<W, MmaSums<W>>(tile.variant, problem);
   });
 }
 
 // Four stages of large tiles where two blocks with them find room on a multiprocessor, else three.
 template <class T>
-void launch_any(const Variants& large, const Variants& small, const MatmulProblem& problem) {
+bool launch_any(std::span<const TileVariant> tiles, const MatmulProblem& problem) {
   constexpr std::size_t stage = 2 * 128 * 64;
-  if (tile_for(problem, {128, 64}) == 64)
-    launch_mma<T, 64, 4>(small, problem);
+  const Packs packs = packs_of(problem);
+  const TileVariant* const tile = usable_tile(tiles, tile_for(problem, {128, 64}), packs.possible);
+  if (!tile)
+    return false;
+  if (tile->side == 64)
+    launch_mma<T, 64, 4>(*tile, problem, packs);
   else if (limits().shared_memory >= 2 * 4 * stage)
-    launch_mma<T, 128, 4>(large, problem);
+    launch_mma<T, 128, 4>(*tile, problem, packs);
   else
-    launch_mma<T, 128, 3>(large, problem);
+    launch_mma<T, 128, 3>(*tile, problem, packs);
+  return true;
 }
 
 }  // namespace
 
-void matmul_bf16(const MatmulProblem& problem) {
-  launch_any<bf16>(large_bf16, small_bf16, problem);
-}
-void matmul_tf32(const MatmulProblem& problem) {
-  launch_any<float>(large_tf32, small_tf32, problem);
-}
+bool matmul_bf16(const MatmulProblem& problem) { return launch_any<bf16>(bf16_tiles, problem); }
+bool matmul_tf32(const MatmulProblem& problem) { return launch_any<float>(tf32_tiles, problem); }
 
 }  // namespace likely::kernels::cuda

@@ -83,11 +83,15 @@ template <class T>
 const Variant kernel = narrow_variant("narrow", dtype_of<T>, Products::f32);
 const Variant tf32_kernel = narrow_variant("narrow tf32", DType::f32, Products::tf32);
 
+const Variant& variant_for(const MatmulProblem& p) {
+  return p.tf32 ? tf32_kernel : p.dtype == DType::f32 ? kernel<float> : kernel<bf16>;
+}
+
 template <class T, bool tf32 = false>
-void launch_narrow(const Variant& variant, const MatmulProblem& p) {
+void launch_narrow(const MatmulProblem& p) {
   const int rows = p.n <= few_columns ? rows_of_few : 1;
   launch(
-      variant, narrow<T, tf32>,
+      variant_for(p), narrow<T, tf32>,
       Grid{dim3(static_cast<unsigned>(quotient_up(p.m, rows)), 1, static_cast<unsigned>(p.batch)),
            threads, sizeof(Lines<T>)},
       p, rows);
@@ -97,8 +101,8 @@ void launch_narrow(const Variant& variant, const MatmulProblem& p) {
 
 bool narrow_serves(const MatmulProblem& p, const Packs& packs) {
   const bool short_sums = p.k < 64 || p.k % (16 / static_cast<std::int64_t>(size_of(p.dtype))) != 0;
-  if (p.dtype == DType::f64 || short_sums || p.batch > 65535 || !packs.possible ||
-      packs.a != Adjacent::k || packs.b != Adjacent::k)
+  if (p.dtype == DType::f64 || !variant_for(p).usable() || short_sums || p.batch > 65535 ||
+      !packs.possible || packs.a != Adjacent::k || packs.b != Adjacent::k)
     return false;
   constexpr std::int64_t few_rows = 2048;  // beyond, tiles and single threads fill a GPU
   if (p.tf32)  // tensor cores sum in another order: the number of rows must not decide
@@ -109,11 +113,11 @@ bool narrow_serves(const MatmulProblem& p, const Packs& packs) {
 
 void matmul_narrow(const MatmulProblem& problem) {
   if (problem.tf32)
-    launch_narrow<float, true>(tf32_kernel, problem);
+    launch_narrow<float, true>(problem);
   else if (problem.dtype == DType::f32)
-    launch_narrow<float>(kernel<float>, problem);
+    launch_narrow<float>(problem);
   else
-    launch_narrow<bf16>(kernel<bf16>, problem);
+    launch_narrow<bf16>(problem);
 }
 
 }  // namespace likely::kernels::cuda

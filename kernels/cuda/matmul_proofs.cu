@@ -73,9 +73,8 @@ Proof one_behind(const Tiled& tiled) {
           }};
 }
 
-// Small enough for the default rules to choose the plain kernel in every type.
-Proof small_products(DType dtype) {
-  const Tiled plain{dtype, Products::f32, 0};
+Proof small_products(DType dtype, Products products) {
+  const Tiled plain{dtype, products, 1};
   return {"layouts, batch and epilogue", bar_for(plain, 13), [=](Inputs& in) -> Tensors {
             const Chosen chosen(plain);
             const Tensor a = in.normal({3, 7, 13}), b = in.normal({7, 13}).transpose();
@@ -103,7 +102,9 @@ Proof long_sums(DType dtype, Products products) {
 Variant narrow_variant(const char* name, DType dtype, Products products) {
   return {"matmul", name, dtype, long_sums(dtype, products)};
 }
-Variant plain_variant(DType dtype) { return {"matmul", "plain", dtype, small_products(dtype)}; }
+Variant plain_variant(const char* name, DType dtype, Products products) {
+  return {"matmul", name, dtype, small_products(dtype, products)};
+}
 Variant packs_variant(const char* name, const Tiled& tiled) {
   return {"matmul", name, tiled.dtype, four_layouts(tiled), ragged_batch(tiled)};
 }

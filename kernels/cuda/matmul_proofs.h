@@ -4,7 +4,7 @@
 
 namespace likely::kernels::cuda {
 
-Variant plain_variant(DType dtype);
+Variant plain_variant(const char* name, DType dtype, Products products);
 Variant narrow_variant(const char* name, DType dtype, Products products);
 
 // A tiled variant of f32, bf16, or f32 rounded to tf32, by copies of packs or of single elements.

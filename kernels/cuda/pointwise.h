@@ -196,7 +196,7 @@ void launch_pointwise(const PointwiseProblem& problem) {
     a.out[k] = problem.out[k];
 
   if constexpr (width > 1)
-    if (packs)
+    if (packs && packed<order, S>.usable())
       return cuda::launch(packed<order, S>, KernelsOf<order, S, width, Formulas>::kernels[f.index],
                           cuda::threads_for(cuda::quotient_up(a.layout.count, width)), a);
   cuda::launch(strided<order, S>, KernelsOf<order, S, 1, Formulas>::kernels[f.index],

@@ -276,10 +276,12 @@ void fill_with(const SoftmaxProblem& problem) {
                                 (problem.rows == 1 || problem.columns % Rows<T>::size == 0),
                      .index = problem.index,
                      .log_sum_exp = static_cast<A*>(problem.log_sum_exp)};
-  if (problem.columns > most_held)
+  const bool warps = problem.columns <= most_of_warp;
+  const Variant& held =
+      warps ? SoftmaxVariants<T>::rows_of_warps : SoftmaxVariants<T>::rows_of_blocks;
+  if (problem.columns > most_held || !held.usable())
     return launch(SoftmaxVariants<T>::rows_of_pieces, rows_read_again<T>,
                   {static_cast<unsigned>(problem.rows), block_threads, sizeof(Joins<A>)}, rows);
-  const bool warps = problem.columns <= most_of_warp;
   const auto packs = static_cast<std::uint64_t>(quotient_up(problem.columns, Rows<T>::size));
   const int group = !warps ? block_threads
                     : packs < static_cast<std::uint64_t>(warp_size)
@@ -287,8 +289,7 @@ void fill_with(const SoftmaxProblem& problem) {
                         : warp_size;
   const int threads = threads_for(problem.rows, group), together = threads / group;
   const auto blocks = static_cast<unsigned>(quotient_up(problem.rows, together));
-  launch(warps ? SoftmaxVariants<T>::rows_of_warps : SoftmaxVariants<T>::rows_of_blocks,
-         rows_in_registers<T>, {blocks, threads, sizeof(Joins<A>)}, rows, group);
+  launch(held, rows_in_registers<T>, {blocks, threads, sizeof(Joins<A>)}, rows, group);
 }
 
 void fill(const SoftmaxProblem& problem) {
@@ -301,7 +302,8 @@ void log_prob_gradient(const LogProbGradientProblem& problem) {
     const LogProbGradient a{problem.rows,  problem.columns,     problem.g,  problem.logits,
                             problem.index, problem.log_sum_exp, problem.out};
     const std::int64_t count = problem.rows * problem.columns;
-    if (problem.columns % width == 0 && aligned16(problem.logits) && aligned16(problem.out))
+    if (SoftmaxVariants<T>::packed_gradients.usable() && problem.columns % width == 0 &&
+        aligned16(problem.logits) && aligned16(problem.out))
       launch(SoftmaxVariants<T>::packed_gradients, log_prob_gradients<T, width>,
              threads_for(count / width), a);
     else

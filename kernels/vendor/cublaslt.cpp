@@ -10,6 +10,7 @@
 #include "kernels/matmul.h"
 #include "kernels/vendor/gpu.h"
 #include "kernels/vendor/kept.h"
+#include "kernels/vendor/proofs.h"
 
 namespace likely::kernels {
 namespace {
@@ -158,7 +159,10 @@ bool serves(const MatmulProblem& problem) {
 
 std::size_t workspace(const MatmulProblem& problem, int) { return plan_for(problem)->workspace; }
 
+const VendorPaths paths{"matmul", vendor_products, "cuBLASLt", "cuBLASLt tf32"};
+
 void fill(const MatmulProblem& p, void* workspace) {
+  paths.use(p.dtype, p.tf32);
   const auto plan = plan_for(p);
   require(plan != nullptr,
           "matmul: cuBLASLt has nothing for one part of a product. Try --kernels matmul=own.");

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <string_view>
 
 #include "kernels/cuda.h"
-#include "kernels/variant.h"
+#include "kernels/guards.h"
+#include "kernels/prove.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
 
@@ -60,13 +62,44 @@ TEST_CASE("proofs: every family has variants, and each agrees with the CPU in f6
       return variant->name().starts_with(family + "/");
     }));
   }
+  guard_memory(device);
   for_each_proof([&](const Variant& variant, const Proof& proof) {
-    const Proven proven = prove(variant, proof, device);
-    CHECK(proven.problem == "");
-    CHECK(proven.launched);
-    CHECK(proven.same_bits);
-    CHECK(proven.error <= proof.bar);
+    const Verdict verdict = prove(variant, proof, device);
+    INFO(describe(verdict));
+    CHECK(verdict.passed());
   });
+}
+
+TEST_CASE(
+    "proofs: a kernel that is refused is not launched: another one is as right, or it is named") {
+  if (!emulated()) {
+    MESSAGE("skipped: what serves instead is the same on a GPU");
+    return;
+  }
+  std::set<std::string> alone;
+  for (const Variant* variant : all_variants()) {
+    const std::uint64_t before = variant->launches();
+    variant->refuse("tried");
+    for (const Proof& proof : variant->proofs()) {
+      const Verdict verdict = prove(*variant, proof, device_under_test());
+      INFO(describe(verdict));
+      CHECK(variant->launches() == before);
+      if (verdict.problem.find("nothing else serves: tried") != std::string::npos) {
+        CHECK(verdict.problem.starts_with(variant->name() + ": "));
+        alone.insert(variant->name());
+      } else {
+        CHECK(verdict.problem == "its case did not launch it");
+        CHECK(verdict.where == "");
+      }
+    }
+    variant->refuse("");
+  }
+  for (const std::string& name : alone) {
+    INFO(name);
+    CHECK(name.find("packed") == std::string::npos);
+    if (name.starts_with("matmul/") || name.starts_with("convolution/"))
+      CHECK(name.find("/plain") != std::string::npos);
+  }
 }
 
 TEST_CASE("proofs: no order of blocks and threads, and no copy's time, changes a bit") {

@@ -15,6 +15,7 @@
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/first_contact.h"
 #include "kernels/gpu.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
@@ -83,6 +84,29 @@ std::string gpu_text() {
                      serves ? "" : ". Not used: " + reason);
 }
 
+// Of the GPU there is, or of the emulated one where its kernels were proven.
+std::string proofs_text(bool prove) {
+  const kernels::Cuda cuda = kernels::cuda_here();
+  const bool gpu = cuda == kernels::Cuda::gpu;
+  require<UsageError>(!prove || gpu || kernels::emulated_kernels_built(),
+                      "doctor --prove: there is no GPU here, and the kernels that emulate one are "
+                      "not built. Build the target likely_emulated.");
+  std::vector<kernels::Contact> contacts = kernels::vendor_contacts();
+  if (gpu || kernels::emulated_kernels_built())
+    contacts.insert(contacts.begin(), kernels::own_contact(cuda));
+  std::string text;
+  for (const kernels::Contact& contact : contacts) {
+    const auto verdicts =
+        prove ? kernels::prove_again(contact) : kernels::recorded_verdicts(contact);
+    if (verdicts)
+      text += row("proofs", kernels::report(contact, *verdicts));
+    else if (gpu)
+      text += row("proofs", fmt::format("of {}, on {}: when they are first used",
+                                        contact.modules.back().file, contact.device));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string cpu_model() {
@@ -141,7 +165,7 @@ std::string environment_json(Device device) {
   return json.dump(2) + "\n";
 }
 
-std::string doctor(const fs::path& data_directory) {
+std::string doctor(const fs::path& data_directory, bool prove) {
   std::string text =
       row("likely", fmt::format("{}, commit {}", version, commit().empty() ? "unknown" : commit()));
   text += row("compiler", compiler());
@@ -155,6 +179,7 @@ std::string doctor(const fs::path& data_directory) {
                                   kernels::emulated_kernels_built()
                                       ? "built"
                                       : "built when --device cuda first asks for them"));
+  text += proofs_text(prove);
   text +=
       row("memory",
           fmt::format("{}, {} free",

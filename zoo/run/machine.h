@@ -19,7 +19,8 @@ std::int64_t peak_resident_bytes();  // since it began
 Device device_named(const std::string& wanted);
 
 std::string environment_json(Device device);
-std::string doctor(const std::filesystem::path& data_directory);
+// `prove`: the proofs of kernels are repeated first.
+std::string doctor(const std::filesystem::path& data_directory, bool prove = false);
 
 // Floating-point operations a second of our fastest product on this machine, measured now (0.1 s).
 double measured_peak_flops();

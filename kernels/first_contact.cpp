@@ -1,0 +1,191 @@
+// Keys, the record, and one line for the user.
+#include "kernels/first_contact.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "kernels/cuda.h"
+#include "kernels/module.h"
+#include "kernels/verdict_json.h"
+#include "tensor/file.h"
+
+namespace likely::kernels {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+// FNV-1a, eight bytes at a time: modules have tens of megabytes.
+std::uint64_t hash_of(const std::string& bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (std::size_t i = 0; i < bytes.size(); i += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i, std::min<std::size_t>(8, bytes.size() - i));
+    hash = (hash ^ word) * 0x100000001b3;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+std::string content_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string build_of(const std::string& module) {
+  return fmt::format("build {:016x}", hash_of(content_of(path_beside_library(module))));
+}
+
+std::string gpu_key() {
+  const Gpu& gpu = find_gpu();
+  std::string driver = content_of("/sys/module/nvidia/version");  // 580.95.05, where it can be seen
+  std::erase(driver, '\n');
+  return fmt::format(
+      "{}, compute capability {}.{}, {} multiprocessors, {} bytes of shared memory, driver {} for "
+      "CUDA {}",
+      gpu.name, gpu.major, gpu.minor, gpu.multiprocessors, gpu.shared_memory, driver, gpu.driver);
+}
+
+fs::path path_of(const Contact& contact) {
+  return fs::path(cache_folder()) / "proofs" / fmt::format("{:016x}.json", hash_of(contact.key));
+}
+
+// One process proves, others wait for its record; where there can be none, each proves for itself.
+class Turn {
+ public:
+  explicit Turn(const fs::path& record) {
+    std::error_code error;
+    fs::create_directories(record.parent_path(), error);
+    file_ = open((record.string() + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (file_ >= 0)
+      flock(file_, LOCK_EX);
+  }
+  Turn(const Turn&) = delete;
+  ~Turn() {
+    if (file_ >= 0)
+      close(file_);
+  }
+
+ private:
+  int file_;
+};
+
+struct Count {
+  std::size_t all, failed;  // kernels
+};
+Count count_of(const std::vector<Verdict>& verdicts) {
+  std::set<std::string> all, failed;
+  for (const Verdict& verdict : verdicts) {
+    all.insert(verdict.kernel);
+    if (!verdict.passed())
+      failed.insert(verdict.kernel);
+  }
+  return {all.size(), failed.size()};
+}
+
+std::vector<Verdict> prove_now(const Contact& contact) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const std::vector<Verdict> verdicts =
+      prove_apart(contact.modules, contact.silence, [&](std::size_t kernels) {
+        fmt::print(stderr, "proving {} kernels on {} (new driver or build): ", kernels,
+                   contact.device);
+      });
+  const Count count = count_of(verdicts);
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  fmt::print(
+      stderr, "{} passed, {}{:.1f} s\n", count.all - count.failed,
+      count.failed ? fmt::format("{} FAILED (./likely doctor names them), ", count.failed) : "",
+      seconds);
+  record_verdicts(contact, verdicts);
+  return verdicts;
+}
+
+}  // namespace
+
+Contact own_contact(Cuda cuda) {
+  const std::string module = module_of(cuda);
+  const bool gpu = cuda == Cuda::gpu;
+  const std::string device =
+      gpu ? find_gpu().name : fmt::format("the CPU, which emulates {}", emulation().profile);
+  return {
+      device, fmt::format("{}, {}", gpu ? gpu_key() : device, build_of(module)), {{module, ""}}};
+}
+
+Contact vendor_contact(const Module& module, std::size_t version) {
+  return {find_gpu().name,
+          fmt::format("{}, {} {}, {}", gpu_key(), module.library, version, build_of(module.file)),
+          {{module_of(Cuda::gpu), ""}, module}};
+}
+
+std::optional<std::vector<Verdict>> recorded_verdicts(const Contact& contact) {
+  const std::string text = content_of(path_of(contact));
+  if (text.empty())
+    return std::nullopt;
+  try {
+    const ordered_json json = ordered_json::parse(text);
+    if (json.at("key") != contact.key)
+      return std::nullopt;
+    std::vector<Verdict> verdicts;
+    for (const ordered_json& each : json.at("verdicts"))
+      verdicts.push_back(verdict_from(each));
+    return verdicts;
+  } catch (const std::exception&) {  // none of ours: it is written again
+    return std::nullopt;
+  }
+}
+
+void record_verdicts(const Contact& contact, const std::vector<Verdict>& verdicts) {
+  ordered_json json{{"key", contact.key}, {"verdicts", ordered_json::array()}};
+  for (const Verdict& verdict : verdicts)
+    json["verdicts"].push_back(to_json(verdict));
+  const std::string text = json.dump(1);
+  std::error_code error;
+  fs::create_directories(path_of(contact).parent_path(), error);
+  try {
+    save_file(path_of(contact), [&](const ByteSink& sink) { sink(text.data(), text.size()); });
+  } catch (const SaveError& error) {
+    fmt::print(stderr, "proofs: {} The kernels will be proven again next time.\n", error.what());
+  }
+}
+
+std::vector<Verdict> verdicts_of(const Contact& contact) {
+  if (auto known = recorded_verdicts(contact))
+    return *known;
+  const Turn turn(path_of(contact));
+  if (auto known = recorded_verdicts(contact))
+    return *known;
+  return prove_now(contact);
+}
+
+std::vector<Verdict> prove_again(const Contact& contact) {
+  const Turn turn(path_of(contact));
+  return prove_now(contact);
+}
+
+std::string report(const Contact& contact, const std::vector<Verdict>& verdicts) {
+  const Count count = count_of(verdicts);
+  std::string text = fmt::format("{} of {} kernels passed on {}", count.all - count.failed,
+                                 count.all, contact.device);
+  for (const Verdict& verdict : verdicts)
+    if (!verdict.passed())
+      text += "\n  " + describe(verdict);
+  return text;
+}
+
+void refuse_failed(const Contact& contact, const std::vector<Verdict>& verdicts) {
+  for (const Variant* variant : all_variants())
+    for (const Verdict& verdict : verdicts)
+      if (!verdict.passed() && verdict.kernel == variant->name() && variant->usable())
+        variant->refuse(fmt::format("on {}, {}", contact.device, describe(verdict)));
+}
+
+}  // namespace likely::kernels

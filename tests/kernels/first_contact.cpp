@@ -1,0 +1,192 @@
+// First contact with a device whose kernels have every fault that proofs must find
+// (tests/planted/kernels.cu).
+#include "kernels/first_contact.h"
+
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "kernels/module.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+#ifdef PLANTED
+
+namespace {
+
+// A cache folder of this test's own, while it lives.
+class Cache {
+ public:
+  Cache()
+      : folder_(std::filesystem::temp_directory_path() /
+                fmt::format("likely-proofs-{}", getpid())) {
+    setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
+  }
+  ~Cache() {
+    unsetenv("XDG_CACHE_HOME");
+    std::filesystem::remove_all(folder_);
+  }
+  std::filesystem::path record() const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / "likely" / "proofs"))
+      if (entry.path().extension() == ".json")
+        return entry.path();
+    return {};
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+Contact planted_contact(const std::string& key = "planted") {
+  return {"a planted device", key, {{PLANTED, ""}}, std::chrono::milliseconds(500)};
+}
+
+// Proven once for all cases: the hanging kernel takes its time.
+const std::vector<Verdict>& planted_verdicts() {
+  static const std::vector<Verdict> verdicts = [] {
+    const Cache cache;
+    return prove_again(planted_contact());
+  }();
+  return verdicts;
+}
+
+const Verdict& verdict_on(const std::string& kernel) {
+  const std::vector<Verdict>& all = planted_verdicts();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Verdict& verdict) {
+    return verdict.kernel == "planted/" + kernel + "/f32";
+  });
+  REQUIRE(found != all.end());
+  return *found;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("first contact: a kernel that is right passes, beside any others") {
+  CHECK(planted_verdicts().size() == 9);
+  for (const char* name : {"right", "plain"}) {
+    CHECK(verdict_on(name).passed());
+    CHECK(verdict_on(name).error <= 1e-6);
+  }
+}
+
+TEST_CASE("first contact: a wrong result is found, with its first wrong index, value and bound") {
+  const Verdict& wrong = verdict_on("wrong");
+  CHECK(wrong.where == "[1, 1] of result 0");
+  CHECK(wrong.value == 7);
+  CHECK(std::fabs(wrong.expected) < 7);
+  CHECK(wrong.error > wrong.bar);
+  CHECK(wrong.bar == 1e-6);
+}
+
+TEST_CASE("first contact: what a kernel does not write is NaN, and so found") {
+  CHECK(verdict_on("forgetful").where == "[2, 3] of result 0");
+  CHECK(std::isnan(verdict_on("forgetful").value));
+}
+
+TEST_CASE("first contact: a crash takes one kernel along, and the others are still tried") {
+  CHECK(has(verdict_on("crashing").problem, "it crashed"));
+}
+
+TEST_CASE("first contact: a kernel that hangs is ended") {
+  CHECK(verdict_on("hanging").problem == "it hangs: no word for 0.5 s");
+}
+
+TEST_CASE("first contact: other bits in one of three runs are found, however close") {
+  const Verdict& racy = verdict_on("racy");
+  CHECK(racy.problem == "run 3 gave other bits than run 1");
+  CHECK(racy.where == "[1, 2] of result 0");
+  CHECK(racy.error <= racy.bar);
+}
+
+TEST_CASE("first contact: what is written outside of a result is found, on both sides") {
+  CHECK(has(verdict_on("behind").problem,
+            "it wrote outside: byte 48 of a block of 48 bytes is 0x00"));
+  CHECK(has(verdict_on("before").problem,
+            "it wrote outside: byte -8 of a block of 48 bytes is 0x00"));
+}
+
+TEST_CASE("first contact: doctor's report names each failure with index, value and bound") {
+  const std::string text = report(planted_contact(), planted_verdicts());
+  INFO(text);
+  CHECK(has(text, "2 of 9 kernels passed on a planted device"));
+  CHECK(has(text, "\n  planted/wrong/f32, a row: [1, 1] of result 0 is 7 instead of "));
+  CHECK(has(text, ", bound 1e-06"));
+  CHECK(
+      has(text,
+          "\n  planted/racy/f32, a row: run 3 gave other bits than run 1; [1, 2] of result 0 is "));
+  for (const char* name : {"forgetful", "crashing", "hanging", "behind", "before"})
+    CHECK(has(text, fmt::format("\n  planted/{}/f32, a row: ", name)));
+  CHECK(!has(text, "right"));
+}
+
+TEST_CASE("first contact: verdicts come back from the record, digit for digit") {
+  const Cache cache;
+  const Contact contact = planted_contact();
+  CHECK(!recorded_verdicts(contact));
+  record_verdicts(contact, planted_verdicts());
+  const auto again = recorded_verdicts(contact);
+  REQUIRE(again);
+  CHECK(report(contact, *again) == report(contact, planted_verdicts()));
+  CHECK(again->at(0).error == planted_verdicts()[0].error);
+  CHECK(!recorded_verdicts(planted_contact("another driver")));
+  std::ofstream(cache.record()) << "{";
+  CHECK(!recorded_verdicts(contact));
+}
+
+TEST_CASE("first contact: a device that cannot be opened is refused, and not put on record") {
+  const Cache cache;
+  Contact contact = planted_contact();
+  contact.modules[0].file = "liblikely_nothing.so";
+  CHECK_THROWS_WITH_AS(
+      verdicts_of(contact),
+      "device: cuda cannot be opened: liblikely_nothing.so (it was not there when "
+      "likely was built). ./likely builds it where --device cuda is asked for; else "
+      "build the target likely_emulated.",
+      Error);
+  CHECK(!recorded_verdicts(contact));
+}
+
+TEST_CASE("first contact: what failed is never chosen, and asked for by name it throws") {
+  open_cuda_unproven(PLANTED);
+  refuse_failed(planted_contact(), planted_verdicts());
+  void* const module = dlopen(PLANTED, RTLD_NOW | RTLD_NOLOAD);
+  REQUIRE(module);
+  const auto twice = reinterpret_cast<void (*)(const Tensor&, const char*, Tensor&)>(
+      dlsym(module, "likely_planted"));
+  const auto launches = [](const std::string& name) -> std::uint64_t {
+    for (const Variant* variant : all_variants())
+      if (variant->name() == name)
+        return variant->launches();
+    return 0;
+  };
+  const Tensor x = Tensor::of<float>({2}, std::vector<float>{1, 2}).to(Device::cuda);
+  Tensor y;
+  twice(x, "", y);
+  CHECK(y.to(Device::cpu).to_vector<float>() == std::vector<float>{2, 4});
+  CHECK(launches("planted/right/f32") == 1);  // the first that passed
+  for (const Verdict& verdict : planted_verdicts())
+    if (!verdict.passed()) {
+      CHECK(launches(verdict.kernel) == 0);
+      try {
+        twice(x, verdict.kernel.c_str(), y);
+        FAIL_CHECK("it did not throw");
+      } catch (const Unproven& error) {
+        INFO(error.what());
+        CHECK(has(error.what(), verdict.kernel + ": this kernel failed its proof on this device"));
+        CHECK(has(error.what(), describe(verdict)));
+      }
+    }
+}
+
+#endif
