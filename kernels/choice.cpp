@@ -164,7 +164,10 @@ ChoiceFor::~ChoiceFor() {
 std::vector<Contact> vendor_contacts() {
   std::vector<Contact> all;
   for (const VendorModule& module : vendor_modules)
-    if (module.device == Device::cuda && cuda_here() == Cuda::gpu && open(module).problem.empty())
+    if (module.device == Device::cuda && cuda_here() == Cuda::gpu && open(module).problem.empty() &&
+        std::none_of(all.begin(), all.end(), [&](const Contact& other) {
+          return other.modules.back().file == module.file;  // of another family
+        }))
       all.push_back(contact_of(module));
   return all;
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
+#include "kernels/vendor/proofs.h"
 #include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
 
@@ -181,4 +182,38 @@ TEST_CASE("choice: fastest never takes a kernel whose results disagree, however 
   meta.m = 30;
   meta.c = nullptr;
   CHECK(fastest_source(meta, own, wrong_vendor()) == Source::own);
+}
+
+TEST_CASE("choice: a vendor's path that failed its proof throws by name, and fastest takes own" *
+          cpu_only) {
+  static const Variant path{"matmul", "tried path", DType::f32,
+                            vendor_products(DType::f32, Products::f32)};
+  path.refuse("on a tried GPU, [0] of result 0 is 7 instead of 3");
+  MatmulBackend vendor = *matmul_family().find(Device{}, Source::own);
+  vendor.fill = [](const MatmulProblem&, void*) { path.require_usable(); };
+  const MatmulProblem problem =
+      problem_of(rough({29, 200}), rough({200, 30}, DType::f32, 2), full({29, 30}, 5));
+  CHECK(
+      message([&] { vendor.fill(problem, nullptr); }) ==
+      "matmul/tried path/f32: this kernel failed its proof on this device, and nothing else "
+      "serves: on a tried GPU, [0] of result 0 is 7 instead of 3. Take --device cpu, or --kernels "
+      "own for a vendor's path; ./likely doctor lists what failed, and ./likely doctor --prove "
+      "tries again.");
+  const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
+  CHECK(fastest_source(problem, own, vendor) == Source::own);
+}
+
+TEST_CASE("choice: while the proof of a vendor's path runs, the vendor serves its family" *
+          cpu_only) {
+  if (vendor_missing()) {
+    MESSAGE("skipped: there is no vendor library");
+    return;
+  }
+  Inputs inputs(1, DType::f32, DType::f32, Device::cpu);
+  const LaunchLog log;
+  vendor_products(DType::f32, Products::f32).run(inputs);
+  CHECK(log.launches().size() > 0);
+  for (const Launch& launch : log.launches())
+    CHECK(std::string(launch.kernel) != "matmul own");
+  CHECK(choice_for("matmul") == Choice::own);
 }

@@ -45,7 +45,7 @@ class Cache {
 };
 
 Contact planted_contact(const std::string& key = "planted") {
-  return {"a planted device", key, {{PLANTED, ""}}, std::chrono::milliseconds(500)};
+  return {"a planted device", key, {{PLANTED, ""}}, std::chrono::milliseconds(1500)};
 }
 
 // Proven once for all cases: the hanging kernel takes its time.
@@ -99,7 +99,7 @@ TEST_CASE("first contact: a crash takes one kernel along, and the others are sti
 }
 
 TEST_CASE("first contact: a kernel that hangs is ended") {
-  CHECK(verdict_on("hanging").problem == "it hangs: no word for 0.5 s");
+  CHECK(verdict_on("hanging").problem == "it hangs: no word for 1.5 s");
 }
 
 TEST_CASE("first contact: other bits in one of three runs are found, however close") {

@@ -1,0 +1,39 @@
+// doctor: what it says of the proofs that kernels passed or failed.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "kernels/first_contact.h"
+#include "tests/zoo/temporary_folder.h"
+#include "zoo/run/machine.h"
+
+using namespace likely;
+using namespace likely::kernels;
+
+TEST_CASE("doctor: a kernel that failed its proof is named with its case, index, value and bound") {
+  if (!emulated_kernels_built()) {
+    MESSAGE("skipped: there is no emulated device");
+    return;
+  }
+  const TemporaryFolder folder;
+  setenv("XDG_CACHE_HOME", folder.path().c_str(), 1);
+  setenv("LIKELY_EMULATE", "forward", 0);
+  const auto has = [](const std::string& part) {
+    return doctor("nowhere").find(part) != std::string::npos;
+  };
+  CHECK(!has("proofs"));
+  record_verdicts(
+      own_contact(Cuda::emulated),
+      {{.kernel = "matmul/64x64/f32", .proof = "ragged batch", .error = 1e-7, .bar = 1e-6},
+       {.kernel = "matmul/128x128/f32",
+        .proof = "four layouts",
+        .error = 0.5,
+        .bar = 1e-6,
+        .where = "[3, 4] of result 1",
+        .value = 7,
+        .expected = 3}});
+  CHECK(
+      has("proofs      1 of 2 kernels passed on the CPU, which emulates a100\n"
+          "  matmul/128x128/f32, four layouts: [3, 4] of result 1 is 7 instead of 3; error 0.5, "
+          "bound 1e-06\n"));
+}
