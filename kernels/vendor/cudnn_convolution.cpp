@@ -5,6 +5,7 @@
 #include "kernels/convolution.h"
 #include "kernels/vendor/cudnn.h"
 #include "kernels/vendor/kept.h"
+#include "kernels/vendor/proofs.h"
 
 namespace likely::kernels {
 namespace {
@@ -131,7 +132,10 @@ std::size_t workspace(const ConvolutionProblem& problem, int) {
   return static_cast<std::size_t>(plans_for(problem)->front().workspace);
 }
 
+const VendorPaths paths{"convolution", vendor_convolutions, "cuDNN", "cuDNN tf32"};
+
 void fill(const ConvolutionProblem& p, void* workspace) {
+  paths.use(p.dtype, p.tf32);
   execute(plans_for(p)->front(), {x_name, w_name, y_name}, {p.x, p.w, p.y}, workspace);
 }
 
