@@ -97,6 +97,10 @@ class Trained : public StepContext {
       network.module.initialise(1, network.name);
       networks_.push_back(std::make_unique<OfNetwork>(network));
     }
+    for (const auto& trained : networks_)  // one network's loss may run all
+      for (const auto& other : networks_)
+        if (trained != other)
+          trained->optimiser.commits(other->parameters.module());
   }
 
   // Runs a part once; the loss, or one number of a sample. On a GPU its launches are recorded, and
