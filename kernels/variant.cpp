@@ -1,6 +1,9 @@
 // The inputs of proofs, and the list of variants.
 #include "kernels/variant.h"
 
+#include <deque>
+#include <mutex>
+
 #include "kernels/copy.h"
 
 namespace likely::kernels {
@@ -48,8 +51,10 @@ std::string Variant::name() const { return fmt::format("{}/{}/{}", family_, name
 const std::vector<const Variant*>& all_variants() { return registered(); }
 
 void Variant::refuse(const std::string& why) const {
-  refusal_ =
-      why.empty() ? nullptr : new std::string(why);  // kept: another thread may be reading it
+  static std::mutex mutex;
+  static auto& reasons = *new std::deque<std::string>;  // kept: another thread may be reading one
+  const std::lock_guard lock(mutex);
+  refusal_ = why.empty() ? nullptr : &reasons.emplace_back(why);
 }
 
 void Variant::require_usable() const {

@@ -191,8 +191,8 @@ TEST_CASE("choice: a vendor's path that failed its proof throws by name, and fas
   path.refuse("on a tried GPU, [0] of result 0 is 7 instead of 3");
   MatmulBackend vendor = *matmul_family().find(Device{}, Source::own);
   vendor.fill = [](const MatmulProblem&, void*) { path.require_usable(); };
-  const MatmulProblem problem =
-      problem_of(rough({29, 200}), rough({200, 30}, DType::f32, 2), full({29, 30}, 5));
+  const Tensor a = rough({29, 200}), b = rough({200, 30}, DType::f32, 2), c = full({29, 30}, 5);
+  const MatmulProblem problem = problem_of(a, b, c);
   CHECK(
       message([&] { vendor.fill(problem, nullptr); }) ==
       "matmul/tried path/f32: this kernel failed its proof on this device, and nothing else "
