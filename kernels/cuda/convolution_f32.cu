@@ -9,22 +9,18 @@ namespace {
 template <int tile, Adjacent a, Adjacent b, bool packs>
 using FmaWay = Way<float, tile, tile == 128 ? 256 : 128, tile == 128 ? 3 : 4, a, b, packs>;
 
-const TileVariant pixels[] = {
-    {128, true, pixels_variant("pixels 128x128", DType::f32, Products::f32, {128, true})},
-    {64, true, pixels_variant("pixels 64x64", DType::f32, Products::f32, {64, true})},
-    {64, false, pixels_variant("pixels 64x64 elements", DType::f32, Products::f32, {64, false})}};
-const TileVariant weights[] = {
-    {128, true, weights_variant("weights 128x128", DType::f32, Products::f32, {128, true})},
-    {64, true, weights_variant("weights 64x64", DType::f32, Products::f32, {64, true})},
-    {64, false, weights_variant("weights 64x64 elements", DType::f32, Products::f32, {64, false})}};
+const ConvolutionTiles pixels = pixels_tiles(
+    {"pixels 128x128", "pixels 64x64", "pixels 64x64 elements"}, DType::f32, Products::f32);
+const ConvolutionTiles weights = weights_tiles(
+    {"weights 128x128", "weights 64x64", "weights 64x64 elements"}, DType::f32, Products::f32);
 
 }  // namespace
 
 bool convolution_f32(const PixelsProblem& problem, const Tiling& tiling) {
-  return launch_pixels<FmaWay, FmaSums>(pixels, problem, tiling);
+  return launch_pixels<FmaWay, FmaSums>(pixels.all, problem, tiling);
 }
 bool convolution_f32(const WeightsProblem& problem, const Tiling& tiling) {
-  return launch_weights<FmaWay, FmaSums>(weights, problem, tiling);
+  return launch_weights<FmaWay, FmaSums>(weights.all, problem, tiling);
 }
 
 }  // namespace likely::kernels::cuda

@@ -81,6 +81,16 @@ Proof few_channels(DType dtype, Products products, bool packs) {
           }};
 }
 
+ConvolutionTiles tiles_of(const TileNames& names, DType dtype, Products products,
+                          Proof (*proof)(DType, Products, const Tiling&)) {
+  const auto tile = [&](std::size_t i, const Tiling& tiling) -> TileVariant {
+    return {tiling.tile,
+            tiling.packs,
+            {"convolution", names[i], dtype, proof(dtype, products, tiling)}};
+  };
+  return {{tile(0, {128, true}), tile(1, {64, true}), tile(2, {64, false})}};
+}
+
 }  // namespace
 
 Variant narrow_pixels(const char* name, DType dtype, Products products, bool packs) {
@@ -95,11 +105,11 @@ Variant phases_variant(const char* name, DType dtype) {
 Variant shares_variant(const char* name, DType dtype) {
   return {"convolution", name, dtype, shares(dtype)};
 }
-Variant pixels_variant(const char* name, DType dtype, Products products, const Tiling& tiling) {
-  return {"convolution", name, dtype, both_ways(dtype, products, tiling)};
+ConvolutionTiles pixels_tiles(const TileNames& names, DType dtype, Products products) {
+  return tiles_of(names, dtype, products, both_ways);
 }
-Variant weights_variant(const char* name, DType dtype, Products products, const Tiling& tiling) {
-  return {"convolution", name, dtype, sums(dtype, products, tiling)};
+ConvolutionTiles weights_tiles(const TileNames& names, DType dtype, Products products) {
+  return tiles_of(names, dtype, products, sums);
 }
 
 }  // namespace likely::kernels::cuda

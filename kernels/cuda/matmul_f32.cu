@@ -5,15 +5,11 @@
 namespace likely::kernels::cuda {
 namespace {
 
-TileVariant packs(const char* name, int side) {
-  return {side, true, packs_variant(name, {DType::f32, Products::f32, side})};
-}
-TileVariant elements(const char* name, int side) {
-  return {side, false, elements_variant(name, {DType::f32, Products::f32, side})};
-}
-const TileVariant tiles[] = {packs("128x128", 128), elements("128x128 elements", 128),
-                             packs("64x64", 64),    elements("64x64 elements", 64),
-                             packs("32x32", 32),    elements("32x32 elements", 32)};
+constexpr Tiled of(int side) { return {DType::f32, Products::f32, side}; }
+const TileVariant tiles[] = {
+    packs_tile("128x128", of(128)), elements_tile("128x128 elements", of(128)),
+    packs_tile("64x64", of(64)),    elements_tile("64x64 elements", of(64)),
+    packs_tile("32x32", of(32)),    elements_tile("32x32 elements", of(32))};
 
 template <int side, int threads, int stages>
 void launch_f32(const TileVariant& tile, const MatmulProblem& problem, Packs packs) {

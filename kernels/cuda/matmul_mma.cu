@@ -5,22 +5,16 @@
 namespace likely::kernels::cuda {
 namespace {
 
-TileVariant packs(const char* name, const Tiled& tiled) {
-  return {tiled.tile, true, packs_variant(name, tiled)};
-}
-TileVariant elements(const char* name, const Tiled& tiled) {
-  return {tiled.tile, false, elements_variant(name, tiled)};
-}
 const TileVariant bf16_tiles[] = {
-    packs("mma 128x128", {DType::bf16, Products::f32, 128}),
-    elements("mma 128x128 elements", {DType::bf16, Products::f32, 128}),
-    packs("mma 64x64", {DType::bf16, Products::f32, 64}),
-    elements("mma 64x64 elements", {DType::bf16, Products::f32, 64})};
+    packs_tile("mma 128x128", {DType::bf16, Products::f32, 128}),
+    elements_tile("mma 128x128 elements", {DType::bf16, Products::f32, 128}),
+    packs_tile("mma 64x64", {DType::bf16, Products::f32, 64}),
+    elements_tile("mma 64x64 elements", {DType::bf16, Products::f32, 64})};
 const TileVariant tf32_tiles[] = {
-    packs("tf32 128x128", {DType::f32, Products::tf32, 128}),
-    elements("tf32 128x128 elements", {DType::f32, Products::tf32, 128}),
-    packs("tf32 64x64", {DType::f32, Products::tf32, 64}),
-    elements("tf32 64x64 elements", {DType::f32, Products::tf32, 64})};
+    packs_tile("tf32 128x128", {DType::f32, Products::tf32, 128}),
+    elements_tile("tf32 128x128 elements", {DType::f32, Products::tf32, 128}),
+    packs_tile("tf32 64x64", {DType::f32, Products::tf32, 64}),
+    elements_tile("tf32 64x64 elements", {DType::f32, Products::tf32, 64})};
 
 template <class T, int side, int stages>
 void launch_mma(const TileVariant& tile, const MatmulProblem& problem, Packs packs) {

@@ -105,11 +105,12 @@ Variant narrow_variant(const char* name, DType dtype, Products products) {
 Variant plain_variant(const char* name, DType dtype, Products products) {
   return {"matmul", name, dtype, small_products(dtype, products)};
 }
-Variant packs_variant(const char* name, const Tiled& tiled) {
-  return {"matmul", name, tiled.dtype, four_layouts(tiled), ragged_batch(tiled)};
+TileVariant packs_tile(const char* name, const Tiled& tiled) {
+  return {
+      tiled.tile, true, {"matmul", name, tiled.dtype, four_layouts(tiled), ragged_batch(tiled)}};
 }
-Variant elements_variant(const char* name, const Tiled& tiled) {
-  return {"matmul", name, tiled.dtype, one_behind(tiled)};
+TileVariant elements_tile(const char* name, const Tiled& tiled) {
+  return {tiled.tile, false, {"matmul", name, tiled.dtype, one_behind(tiled)}};
 }
 
 }  // namespace likely::kernels::cuda

@@ -31,7 +31,7 @@ class Chosen {
   const Products products_ = chosen_products();
 };
 
-Variant packs_variant(const char* name, const Tiled& tiled);
-Variant elements_variant(const char* name, const Tiled& tiled);
+TileVariant packs_tile(const char* name, const Tiled& tiled);
+TileVariant elements_tile(const char* name, const Tiled& tiled);
 
 }  // namespace likely::kernels::cuda
