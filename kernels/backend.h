@@ -74,18 +74,14 @@ class Family {
   // The vendor's where it is chosen and `serves` the problem, else own.
   template <class Problem>
   const Implementation& serving(Device device, const Problem& problem) const {
-    const Implementation* vendor =
-        choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
+    const Implementation* vendor = chosen_vendor(device);
     return vendor && vendor->serves(problem) ? *vendor : own(device);
   }
 
   // The one for a device under the choice in force (`fastest` reads as own here; see choice.h).
   const Implementation& serving(Device device) const {
-    const Implementation* vendor =
-        choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
-    const Implementation* found = vendor ? vendor : find(device, Source::own);
-    require(found, "{}: no kernel for the device {}.", name_, device);
-    return *found;
+    const Implementation* vendor = chosen_vendor(device);
+    return vendor ? *vendor : own(device);
   }
 
  private:
@@ -94,6 +90,10 @@ class Family {
     Source source;
     Implementation implementation;
   };
+  const Implementation* chosen_vendor(Device device) const {
+    return choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
+  }
+
   const char* name_;
   std::vector<Entry> entries_;
 };

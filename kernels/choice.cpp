@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "kernels/first_contact.h"
 #include "kernels/module.h"
@@ -35,7 +36,8 @@ constexpr VendorModule vendor_modules[] = {
     {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
      "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
      "libcublasLt.so.13", "cublasLtGetVersion"},
-    {Device::cuda, "convolution", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
+    {Device::cuda, "convolution", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9",
+     "cudnnGetVersion"},
     {Device::cuda, "attention", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
     {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
     {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"}};
@@ -57,6 +59,17 @@ VendorLibrary open(const VendorModule& module) {
 // Of an open module.
 Contact contact_of(const VendorModule& module) {
   return vendor_contact({module.file, module.soname}, library_version(module.file, module.version));
+}
+
+// Its paths that failed their proofs are not used. Once, though it may be chosen often.
+void meet(const VendorModule& module) {
+  static std::mutex meeting;
+  static std::set<std::string> met;
+  const std::lock_guard lock(meeting);
+  if (!met.insert(module.file).second)
+    return;
+  const Contact contact = contact_of(module);
+  refuse_failed(contact, verdicts_of(contact));
 }
 
 struct Chosen {
@@ -117,10 +130,8 @@ void choose_kernels(const std::string& specification, Device device) {
                         "--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
                         library.family, library.library, library.problem, library.install,
                         library.family);
-    if (library.problem.empty() && module.device == Device::cuda && opened_cuda() == Cuda::gpu) {
-      const Contact contact = contact_of(module);
-      refuse_failed(contact, verdicts_of(contact));
-    }
+    if (library.problem.empty() && module.device == Device::cuda && opened_cuda() == Cuda::gpu)
+      meet(module);
   }
   const std::lock_guard lock(mutex);
   chosen = next;
@@ -150,15 +161,18 @@ std::vector<VendorLibrary> vendor_libraries(Device device) {
   return all;
 }
 
-ChoiceFor::ChoiceFor(const std::string& family, Choice choice)
-    : family_(family), before_(choice_for(family)) {
+ChoiceFor::ChoiceFor(const std::string& family, Choice choice) : family_(family) {
   const std::lock_guard lock(mutex);
+  if (const auto found = chosen.by_family.find(family); found != chosen.by_family.end())
+    before_ = found->second;
   chosen.by_family[family] = choice;
 }
 
 ChoiceFor::~ChoiceFor() {
   const std::lock_guard lock(mutex);
-  chosen.by_family[family_] = before_;
+  chosen.by_family.erase(family_);
+  if (before_)
+    chosen.by_family[family_] = *before_;
 }
 
 std::vector<Contact> vendor_contacts() {

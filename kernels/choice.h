@@ -31,7 +31,7 @@ class ChoiceFor {
 
  private:
   const std::string family_;
-  const Choice before_;
+  std::optional<Choice> before_;  // where it had one of its own
 };
 
 // Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
