@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
 #include <string_view>
 
 namespace likely::kernels {
@@ -87,33 +88,29 @@ void* Graph::captured(const std::function<void()>& work) {
             pool_->outside());
   };
   all_back();
+  const auto destroys = [this](void* graph) { backend_->destroy(graph); };
+  std::unique_ptr<void, decltype(destroys)> graph(nullptr, destroys);
   const LaunchLog log;
   std::string problem;
-  void* graph = nullptr;
   {
     const Allocator::Pool::Scope scope(*pool_, Allocator::Pool::Fresh::none);
+    std::exception_ptr thrown;
     backend_->begin(device_.index);
     is_recording = true;
     try {
       work();
     } catch (...) {
-      is_recording = false;
-      if ((graph = backend_->end(device_.index, problem)))
-        backend_->destroy(graph);
-      throw;
+      thrown = std::current_exception();
     }
     is_recording = false;
-    graph = backend_->end(device_.index, problem);
+    graph.reset(backend_->end(device_.index, problem));
+    if (thrown)
+      std::rethrow_exception(thrown);
   }
-  require(graph, "graph: {}", problem);
-  try {
-    all_back();
-  } catch (...) {
-    backend_->destroy(graph);
-    throw;
-  }
+  require(graph != nullptr, "graph: {}", problem);
+  all_back();
   launches_ = log.launches();
-  return graph;
+  return graph.release();
 }
 
 void Graph::check(const std::function<void()>& work) {
