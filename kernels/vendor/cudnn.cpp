@@ -89,14 +89,6 @@ cudnnHandle_t handle() {
   return handle_of_gpu<cudnnHandle_t>([](cudnnHandle_t* made) { check(cudnnCreate(made)); });
 }
 
-const char* library() {
-  static const std::string name = [] {
-    const std::size_t version = cudnnGetVersion();
-    return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-  }();
-  return name.c_str();
-}
-
 Descriptor described(const std::string& json) {
   Descriptor made(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   made.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, json.data(), json.size());

@@ -18,7 +18,6 @@ void check(cudnnStatus_t status);
 
 // One for each GPU. Its stream is that of the latest launch, so launches take turns.
 cudnnHandle_t handle();
-const char* library();  // "cuDNN 9.19.0"
 
 // A part of a graph, or a plan: attributes are set, then it is finished, which may be refused.
 class Descriptor {
