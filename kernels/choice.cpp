@@ -21,18 +21,19 @@ struct VendorModule {
   const char* build;    // how to mend that it was not built
   const char* file;     // beside liblikely.so; linked with the vendor's library
   const char* soname;   // of the library, where LIKELY_CUDA_LIBRARIES may say where it is
-  const char* version;  // the function of the library that says it
+  const char* version;  // the function of the library, or of the module, that says it
 };
 constexpr const char* onednn = "oneDNN 2 (libdnnl.so.2)";
 constexpr const char* onednn_build = "Run apt install libdnnl-dev, then build again";
 constexpr const char* onednn_file = "liblikely_onednn.so";
+constexpr const char* onednn_version = "likely_onednn_version";
 constexpr const char* cudnn = "cuDNN 9 (libcudnn.so.9)";
 constexpr const char* cudnn_build =
     "Install cuDNN with its headers beside the CUDA Toolkit, then build again";
 constexpr const char* cudnn_file = "liblikely_cudnn.so";
 constexpr VendorModule vendor_modules[] = {
-    {Device::cpu, "matmul", onednn, onednn_build, onednn_file, "", ""},
-    {Device::cpu, "convolution", onednn, onednn_build, onednn_file, "", ""},
+    {Device::cpu, "matmul", onednn, onednn_build, onednn_file, "", onednn_version},
+    {Device::cpu, "convolution", onednn, onednn_build, onednn_file, "", onednn_version},
     {Device::cuda, "matmul", "cuBLASLt 13 (libcublasLt.so.13)",
      "Install the CUDA Toolkit with cuBLAS, then build again", "liblikely_cublaslt.so",
      "libcublasLt.so.13", "cublasLtGetVersion"},
@@ -41,6 +42,9 @@ constexpr VendorModule vendor_modules[] = {
     {Device::cuda, "attention", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
     {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
     {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"}};
+
+std::mutex mutex;                                     // of all that is kept here
+std::map<const VendorModule*, std::size_t> versions;  // of the libraries of open ones
 
 VendorLibrary open(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};
@@ -53,6 +57,10 @@ VendorLibrary open(const VendorModule& module) {
   if (*module.soname && module_exists(module.file))
     library.install =
         fmt::format("Name the folder that holds {} in LIKELY_CUDA_LIBRARIES", module.soname);
+  if (library.problem.empty()) {
+    const std::lock_guard lock(mutex);
+    versions.try_emplace(&module, library_version(module.file, module.version));
+  }
   return library;
 }
 
@@ -78,7 +86,6 @@ struct Chosen {
   std::map<std::string, Choice> by_family;
 };
 
-std::mutex mutex;  // of all below
 Chosen chosen;
 std::map<std::string, Source> measured;
 
@@ -173,6 +180,14 @@ ChoiceFor::~ChoiceFor() {
   chosen.by_family.erase(family_);
   if (before_)
     chosen.by_family[family_] = *before_;
+}
+
+std::string vendor_version(const std::string& family, Device device) {
+  const std::lock_guard lock(mutex);
+  for (const auto& [module, version] : versions)
+    if (module->device == device.kind && module->family == family)
+      return fmt::format("{} {}", module->library, version);
+  return "";
 }
 
 std::vector<Contact> vendor_contacts() {

@@ -16,6 +16,9 @@ struct VendorLibrary {
 };
 std::vector<VendorLibrary> vendor_libraries(Device device);  // opens all that serve it
 
+// Of the library that serves a family on a device, if it is open: "cuDNN 9 (libcudnn.so.9) 91900".
+std::string vendor_version(const std::string& family, Device device);
+
 // Whether it was asked for by name, `FAMILY=vendor`, and not with all others.
 bool named_for_vendor(const std::string& family);
 
@@ -34,8 +37,9 @@ class ChoiceFor {
   std::optional<Choice> before_;  // where it had one of its own
 };
 
-// Under `fastest`: which of the two serves the problem that `key` spells out. `measure` decides on
-// the first call (and not own only where the outputs agree), memory from then on.
+// Under `fastest`: which of the two serves the problem that `key` spells out, the library's version
+// with it. `measure` decides on the first call (and not own only where the outputs agree), memory
+// from then on.
 Source fastest(const std::string& key, const std::function<Source()>& measure);
 std::optional<Source> remembered_choice(const std::string& key);
 

@@ -44,8 +44,8 @@ Source fastest_source(const ConvolutionProblem& problem, const ConvolutionBacken
   };
   const auto result = result_of(problem.direction);
   const Size size = size_of_result(problem);
-  return winner_of({key_of(problem), problem.*result, problem.dtype, problem.tf32, size.elements,
-                    size.terms, problem.add,
+  return winner_of({"convolution", key_of(problem), problem.*result, problem.dtype, problem.tf32,
+                    size.elements, size.terms, problem.add,
                     [&](Source source) { return backend(source).workspace(problem, threads()); },
                     [&](Source source, void* to, void* workspace) {
                       ConvolutionProblem copy = problem;

@@ -118,15 +118,19 @@ Source measure(const Contest& contest) {
   return best_theirs < best_ours ? Source::vendor : Source::own;
 }
 
-std::string where() {
-  return served(current_device()).kind == Device::cpu ? fmt::format("threads {}", threads())
-                                                      : "on " + find_gpu().name;
+std::string where(const char* family) {
+  const Device device = served(current_device());
+  return fmt::format(
+      "{}, {}",
+      device.kind == Device::cpu ? fmt::format("threads {}", threads()) : "on " + find_gpu().name,
+      vendor_version(family, device));
 }
 
 }  // namespace
 
 Source winner_of(const Contest& contest) {
-  const std::string key = fmt::format("{}{} {}", contest.key, contest.tf32 ? " tf32" : "", where());
+  const std::string key =
+      fmt::format("{}{} {}", contest.key, contest.tf32 ? " tf32" : "", where(contest.family));
   if (!contest.result)
     return remembered_choice(key).value_or(Source::own);
   return fastest(key, [&] { return measure(contest); });

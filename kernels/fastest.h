@@ -11,7 +11,8 @@ namespace likely::kernels {
 
 // One problem, and what it takes to solve it either way.
 struct Contest {
-  std::string key;     // all that may decide beside the device, as it is remembered
+  const char* family;
+  std::string key;     // all that may decide beside device and library, as it is remembered
   const void* result;  // null on `meta`
   DType dtype;
   bool tf32;

@@ -26,8 +26,8 @@ Source fastest_source(const MatmulProblem& problem, const MatmulBackend& own,
   };
   const std::int64_t elements =
       (problem.batch - 1) * problem.c_batch + (problem.m - 1) * problem.c_row + problem.n;
-  return winner_of({key_of(problem), problem.c, problem.dtype, problem.tf32, elements, problem.k,
-                    problem.add,
+  return winner_of({"matmul", key_of(problem), problem.c, problem.dtype, problem.tf32, elements,
+                    problem.k, problem.add,
                     [&](Source source) { return backend(source).workspace(problem, threads()); },
                     [&](Source source, void* result, void* workspace) {
                       MatmulProblem copy = problem;

@@ -79,4 +79,11 @@ const Registered registered{matmul_family(), Device::cpu, Source::vendor,
                             MatmulBackend{"matmul oneDNN", serves, workspace, fill}};
 
 }  // namespace
+
+// 20603 for 2.6.3, as NVIDIA's libraries say theirs.
+extern "C" std::size_t likely_onednn_version() {
+  const dnnl_version_t& it = *dnnl_version();
+  return static_cast<std::size_t>(10000 * it.major + 100 * it.minor + it.patch);
+}
+
 }  // namespace likely::kernels

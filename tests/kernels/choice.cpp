@@ -172,6 +172,34 @@ TEST_CASE("choice: fastest measures once for a problem and remembers" * cpu_only
   }
 }
 
+TEST_CASE("choice: what was measured with another version of the library is measured again" *
+          cpu_only) {
+  if (vendor_missing()) {
+    MESSAGE("skipped: there is no vendor library");
+    return;
+  }
+  const OwnAgain after;
+  choose_kernels("matmul=fastest");
+  const std::string version = vendor_version("matmul", Device::cpu);
+  CHECK(version.starts_with("oneDNN 2 (libdnnl.so.2) 2"));
+  const auto record = [&](int rows, const std::string& by, const char* choice) {
+    return fmt::format("matmul f32 1x{}x40x30 rows rows activation 0 threads {}, {}: {}\n", rows,
+                       threads(), by, choice);
+  };
+  restore_choices(record(33, version, "own") + record(34, version, "vendor"));
+  CHECK(served_by(33) == "matmul own");
+  CHECK(served_by(34) == "matmul oneDNN");
+  const std::string other = "oneDNN 2 (libdnnl.so.2) 20501";
+  restore_choices(record(35, other, "own") + record(36, other, "vendor"));
+  const std::string before = remembered_choices();
+  for (const int rows : {35, 36}) {
+    const std::string choice = served_by(rows) == "matmul own" ? "own" : "vendor";
+    const std::string measured = record(rows, version, choice.c_str());
+    CHECK(before.find(measured) == std::string::npos);
+    CHECK(remembered_choices().find(measured) != std::string::npos);
+  }
+}
+
 TEST_CASE("choice: fastest never takes a kernel whose results disagree, however fast" * cpu_only) {
   const Tensor a = rough({31, 200}), b = rough({200, 30}, DType::f32, 2);
   const Tensor c = full({31, 30}, 5);

@@ -178,9 +178,10 @@ TEST_CASE("vendor matmul: fastest measures on the device, agrees, and remembers 
     const Tensor start = add ? rough({130, 90}, precision.dtype, 3) : Tensor();
     check_product(precision, a, b, {}, {start, add});
     const std::string key =
-        fmt::format("matmul {} 1x130x90x260 rows rows{} activation 0{} {}: ", precision.dtype,
+        fmt::format("matmul {} 1x130x90x260 rows rows{} activation 0{} {}, {}: ", precision.dtype,
                     add ? " add" : "", precision.products == Products::tf32 ? " tf32" : "",
-                    on_cuda() ? "on " + find_gpu().name : fmt::format("threads {}", threads()));
+                    on_cuda() ? "on " + find_gpu().name : fmt::format("threads {}", threads()),
+                    vendor_version("matmul", device_under_test()));
     INFO(remembered_choices());
     INFO(key);
     if (on_cuda() || precision.dtype != DType::f64)
