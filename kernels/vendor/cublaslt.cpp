@@ -159,7 +159,8 @@ bool serves(const MatmulProblem& problem) {
 
 std::size_t workspace(const MatmulProblem& problem, int) { return plan_for(problem)->workspace; }
 
-const VendorPaths paths{"matmul", vendor_products, "cuBLASLt", "cuBLASLt tf32"};
+const VendorPaths paths{
+    "matmul", vendor_products, "cuBLASLt", {DType::f32, DType::f64, DType::bf16}, "cuBLASLt tf32"};
 
 void fill(const MatmulProblem& p, void* workspace) {
   paths.use(p.dtype, p.tf32);

@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/vendor/cudnn.h"
 #include "kernels/vendor/kept.h"
+#include "kernels/vendor/proofs.h"
 
 namespace likely::kernels {
 namespace {
@@ -141,13 +142,17 @@ std::size_t workspace(const AttentionProblem& p, int) {
   return static_cast<std::size_t>(bytes_of_sums(p) + plans_for(p)->front().workspace);
 }
 
+const VendorPaths paths{"attention", vendor_attention, "cuDNN", {DType::bf16}};
+
 void values(const AttentionProblem& p, void* workspace) {
+  paths.use(p.dtype);
   const float scale = static_cast<float>(p.scale);
   execute(plans_for(p)->front(), {q_, k_, v_, out_, log_sum_, scale_},
           {p.q, p.k, p.v, p.out, p.log_sum, &scale}, workspace);
 }
 
 void gradients(const AttentionProblem& p, void* workspace) {
+  paths.use(p.dtype);
   const float scale = static_cast<float>(p.scale), one = 1;
   execute(plans_for(p)->front(),
           {q_, k_, v_, out_, log_sum_, g_, dq_, dk_, dv_, scale_, one_, sums_},

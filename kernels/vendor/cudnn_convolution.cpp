@@ -144,7 +144,11 @@ std::size_t workspace(const ConvolutionProblem& problem, int) {
   return static_cast<std::size_t>(plans_for(problem)->front().workspace);
 }
 
-const VendorPaths paths{"convolution", vendor_convolutions, "cuDNN", "cuDNN tf32"};
+const VendorPaths paths{"convolution",
+                        vendor_convolutions,
+                        "cuDNN",
+                        {DType::f32, DType::f64, DType::bf16},
+                        "cuDNN tf32"};
 
 void fill(const ConvolutionProblem& p, void* workspace) {
   paths.use(p.dtype, p.tf32);

@@ -7,6 +7,7 @@
 #include "kernels/normalise.h"
 #include "kernels/vendor/cudnn.h"
 #include "kernels/vendor/kept.h"
+#include "kernels/vendor/proofs.h"
 
 namespace likely::kernels {
 namespace {
@@ -156,7 +157,10 @@ std::size_t workspace(const NormaliseProblem& p) {
   return static_cast<std::size_t>(bytes_of_inverse(p) + bytes_of_h(p) + steps_for(p)->workspace);
 }
 
+const VendorPaths paths{"normalise", vendor_normalise, "cuDNN", {DType::f32, DType::bf16}};
+
 void both(const NormaliseProblem& p, void* workspace) {
+  paths.use(p.dtype);
   const auto steps = steps_for(p);
   const float small = static_cast<float>(p.how.epsilon);
   std::byte* const inverse = static_cast<std::byte*>(workspace);

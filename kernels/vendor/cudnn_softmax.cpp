@@ -3,6 +3,7 @@
 
 #include "kernels/softmax.h"
 #include "kernels/vendor/cudnn.h"
+#include "kernels/vendor/proofs.h"
 
 namespace likely::kernels {
 namespace {
@@ -15,7 +16,10 @@ bool serves(const SoftmaxProblem& p) {
          p.rows * p.columns <= INT32_MAX;
 }
 
+const VendorPaths paths{"softmax", vendor_softmax, "cuDNN", {DType::f32, DType::f64, DType::bf16}};
+
 void fill(const SoftmaxProblem& p) {
+  paths.use(p.dtype);
   cudnnTensorDescriptor_t rows = nullptr;
   check(cudnnCreateTensorDescriptor(&rows));
   const std::shared_ptr<void> destroys(rows, [](void* it) {

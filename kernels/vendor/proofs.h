@@ -1,9 +1,16 @@
 // The vendors' paths as variants, each with what it has to pass. While a case runs, the vendor
 // serves its family.
 #pragma once
+#include <algorithm>
+#include <deque>
+
+#include "kernels/attention.h"
 #include "kernels/choice.h"
 #include "kernels/convolution.h"
+#include "kernels/copy.h"
 #include "kernels/matmul.h"
+#include "kernels/normalise.h"
+#include "kernels/softmax.h"
 #include "kernels/variant.h"
 
 namespace likely::kernels {
@@ -53,28 +60,84 @@ inline Proof vendor_convolutions(DType dtype, Products products) {
           false};
 }
 
-// A library's paths through one family, by what they compute in.
+// The shares of the keys, their slopes and the results are each rounded to bf16, which makes 4e-3
+// of the largest here.
+inline const Shape vendor_attention_shape{2, 64, 2, 64};
+inline Proof vendor_attention(DType, Products products) {
+  return {"values and gradients", 2e-2,
+          [=](Inputs& in) -> Tensors {
+            const ServedByVendor served("attention", products);
+            const auto rows = [&] { return in.normal(vendor_attention_shape); };
+            const Tensor q = rows(), k = rows(), v = rows(), g = rows();
+            const Attended y = attention(q, k, v);
+            const AttentionGradients d = attention_gradients(g, y, q, k, v);
+            return {y.out, y.log_sum, d.q, d.k, d.v};
+          },
+          false};
+}
+
+// Sums of 256 terms in f32, in any order: 1.5e-5 of the sum of their magnitudes. In bf16 also the
+// rounding of results and of what lies before or behind an activation, 2e-3 each.
+inline const Shape vendor_normalise_shape{4, 8, 8, 64};
+inline Proof vendor_normalise(DType dtype, Products products) {
+  return {"values and gradients, activations", dtype == DType::bf16 ? 2e-2 : 4e-5,
+          [=](Inputs& in) -> Tensors {
+            const ServedByVendor served("normalise", products);
+            const Shape& shape = vendor_normalise_shape;
+            const auto of_channels = [&] {
+              const DType statistic = in.dtype() == DType::f64 ? DType::f64 : DType::f32;
+              return cast(in.uniform({shape[-1]}, 0.5, 1.5), statistic);
+            };
+            Tensors all;
+            for (const Activation activation :
+                 {Activation::none, Activation::relu, Activation::leaky_relu}) {
+              const Tensor x = in.uniform(shape, -0.5, 1.5), g = in.normal(shape);
+              const Tensor sloped = in.normal(shape);  // given, or slopes would jump with rounding
+              const Tensor scale = of_channels(), shift = of_channels();
+              const Normalise how{1e-5, activation, 0.25f};
+              const auto [y, by] = normalised(x, scale, shift, how);
+              const NormaliseGradients d = normalise_gradients(g, x, sloped, by, scale, shift, how);
+              all.insert(all.end(), {y, by.mean, by.variance, d.x, d.sums.shift, d.sums.scale});
+            }
+            return all;
+          },
+          false};
+}
+
+inline Proof vendor_softmax(DType dtype, Products products) {
+  return {"few columns and many", bar_of(dtype),
+          [=](Inputs& in) -> Tensors {
+            const ServedByVendor served("softmax", products);
+            const Tensor few = in.normal({131, 3}), many = in.normal({37, 1001});
+            return {softmax(few, 1), log_softmax(few, 1), softmax(many, 1), log_softmax(many, 1)};
+          },
+          false};
+}
+
+// A library's paths through one family: of the types that it computes in, and of f32 operands
+// rounded to tf32.
 class VendorPaths {
  public:
   VendorPaths(const char* family, Proof (*proof)(DType, Products), const char* name,
-              const char* tf32_name)
-      : f32_(family, name, DType::f32, proof(DType::f32, Products::f32)),
-        f64_(family, name, DType::f64, proof(DType::f64, Products::f32)),
-        bf16_(family, name, DType::bf16, proof(DType::bf16, Products::f32)),
-        tf32_(family, tf32_name, DType::f32, proof(DType::f32, Products::tf32)) {}
+              std::initializer_list<DType> types, const char* tf32_name = nullptr) {
+    for (const DType type : types)
+      paths_.emplace_back(family, name, type, proof(type, Products::f32));
+    if (tf32_name)
+      paths_.emplace_back(family, tf32_name, DType::f32, proof(DType::f32, Products::tf32));
+  }
 
   // Before each use: throws where that path failed its proof.
-  void use(DType dtype, bool tf32) const {
-    const Variant& path = tf32                  ? tf32_
-                          : dtype == DType::f32 ? f32_
-                          : dtype == DType::f64 ? f64_
-                                                : bf16_;
+  void use(DType dtype, bool tf32 = false) const {
+    const Variant& path =
+        tf32 ? paths_.back() : *std::find_if(paths_.begin(), paths_.end(), [&](const Variant& it) {
+          return it.dtype() == dtype;
+        });
     path.require_usable();
     path.launched();
   }
 
  private:
-  const Variant f32_, f64_, bf16_, tf32_;
+  std::deque<Variant> paths_;
 };
 
 }  // namespace likely::kernels

@@ -9,6 +9,7 @@
 #include "kernels/gpu.h"
 #include "kernels/module.h"
 #include "kernels/normalise.h"
+#include "kernels/vendor/proofs.h"
 #include "tests/kernels/convolution_problems.h"
 
 using namespace likely;
@@ -162,4 +163,35 @@ TEST_CASE("vendor plans: batch normalisation of DCGAN's maps, and none of groups
           problem.images = 2;
           CHECK(plan(problem, json_of(gpu)) < 0);
         }
+}
+
+TEST_CASE("vendor plans: what attention and normalisation have to prove is the vendor's to serve") {
+  const auto attention = plan_of<AttentionProblem>("attention");
+  const auto normalise = plan_of<NormaliseProblem>("normalise");
+  if (!attention || !normalise)
+    return;
+  for (const DescribedGpu& gpu : gpus)
+    for (const bool gradients : {false, true}) {
+      INFO(gpu.name << (gradients ? " gradients" : ""));
+      AttentionProblem rows{};
+      rows.dtype = DType::bf16;
+      rows.batch = vendor_attention_shape[0];
+      rows.queries = rows.keys = vendor_attention_shape[1];
+      rows.heads = vendor_attention_shape[2];
+      rows.channels = vendor_attention_shape[3];
+      rows.gradients = gradients;
+      CHECK(attention(rows, json_of(gpu)) >= 0);
+      for (const DType dtype : {DType::f32, DType::bf16})
+        for (const Activation activation :
+             {Activation::none, Activation::relu, Activation::leaky_relu}) {
+          NormaliseProblem maps{};
+          maps.dtype = dtype;
+          maps.images = maps.group = 1;
+          maps.channels = vendor_normalise_shape[-1];
+          maps.positions = vendor_normalise_shape.numel() / maps.channels;
+          maps.how = {1e-5, activation, 0.25f};
+          maps.gradients = gradients;
+          CHECK(normalise(maps, json_of(gpu)) >= 0);
+        }
+    }
 }
