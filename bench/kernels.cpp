@@ -110,11 +110,9 @@ void passes(Bench& bench) {
     const Moments by = moments(x, Over::batch);
     const double bytes = static_cast<double>(x.bytes());
     bench.memory(fmt::format("batch norm, relu {}", shape), 3 * bytes,
-                 [&] { normalise(x, moments(x, Over::batch), scale, scale, how); });
-    bench.memory(fmt::format("and gradients {}", shape), 7 * bytes, [&] {
-      const NormaliseSums sums = normalise_sums(g, x, y, by, scale, scale, how);
-      normalise_data(g, x, y, by, scale, scale, sums, how);
-    });
+                 [&] { normalised(x, scale, scale, how); });
+    bench.memory(fmt::format("and gradients {}", shape), 7 * bytes,
+                 [&] { normalise_gradients(g, x, y, by, scale, scale, how); });
   }
   for (const Shape& shape : {Shape{64, 32, 32, 32}, Shape{64, 16, 16, 64}, Shape{8, 32, 32, 128}}) {
     const std::int64_t group = 4;
@@ -122,12 +120,10 @@ void passes(Bench& bench) {
     const Normalise how{1e-5, Activation::silu};
     const Moments by = moments(x, Over::image, group);
     const double bytes = static_cast<double>(x.bytes());
-    bench.memory(fmt::format("group norm, silu {}", shape), 3 * bytes,
-                 [&] { normalise(x, moments(x, Over::image, group), scale, scale, how); });
-    bench.memory(fmt::format("and gradients {}", shape), 5 * bytes, [&] {
-      const NormaliseSums sums = normalise_sums(g, x, {}, by, scale, scale, how);
-      normalise_data(g, x, {}, by, scale, scale, sums, how);
-    });
+    bench.memory(fmt::format("group norm, silu {}", shape), 2 * bytes,
+                 [&] { normalised(x, scale, scale, how, Over::image, group); });
+    bench.memory(fmt::format("and gradients {}", shape), 3 * bytes,
+                 [&] { normalise_gradients(g, x, {}, by, scale, scale, how); });
   }
   const Tensor image = constant({64, 32, 32, 64}, 0.5);
   bench.memory(fmt::format("max pooling by 2 of {}", image.shape()),

@@ -94,19 +94,47 @@ Tensor workspace_of(const NormaliseBackend& backend, const NormaliseProblem& pro
   return bytes ? Tensor::empty({bytes}, DType::u8, device) : Tensor();
 }
 
-// The vendor's, where it is chosen and has the whole of it. It reads 16 bytes at once.
-const NormaliseBackend* vendor_for(const NormaliseProblem& problem, const Tensor& x,
-                                   const Tensor& scale, const Tensor& shift,
-                                   std::initializer_list<Tensor> read) {
-  if (!scale.defined() || !shift.defined() || x.numel() == 0)
+// What computes all at once: the vendor's where it is chosen, which wants scale and shift and reads
+// 16 bytes at once, else own; null where neither has that for the problem.
+const NormaliseBackend* whole_for(const NormaliseProblem& problem, const Tensor& x,
+                                  const Tensor& scale, const Tensor& shift,
+                                  std::initializer_list<Tensor> read) {
+  if (x.numel() == 0)
     return nullptr;
+  bool for_vendors = scale.defined() && shift.defined();
   for (const Tensor& tensor : read)
-    if (tensor.defined() && tensor.contiguous() &&
-        reinterpret_cast<std::uintptr_t>(raw_or_null(tensor)) % 16 != 0)
-      return nullptr;
-  const NormaliseBackend& found = normalise_family().serving(x.device(), problem);
-  return found.both ? &found : nullptr;
+    for_vendors = for_vendors && !(tensor.defined() && tensor.contiguous() &&
+                                   reinterpret_cast<std::uintptr_t>(raw_or_null(tensor)) % 16 != 0);
+  const NormaliseBackend& found = for_vendors ? normalise_family().serving(x.device(), problem)
+                                              : normalise_family().own(x.device());
+  return found.fill && found.serves(problem) ? &found : nullptr;
 }
+
+// What is asked of moments(): their shape, and the offset, contiguous.
+struct Asked {
+  Shape shape;
+  Tensor offset;
+
+  Asked(const char* operation, const Tensor& x, Over over, std::int64_t group,
+        const Tensor& added) {
+    require_channels(operation, x, over == Over::image && group == 1 ? 3 : 2);
+    require(group > 0 && x.size(-1) % group == 0,
+            "{}: {} channels do not make groups of {}: x is {}. Give a divisor.", operation,
+            x.size(-1), group, x.shape());
+    require(!added.defined() || over == Over::image,
+            "{}: an offset is of each image, and these moments are over all. Add it to x.",
+            operation);
+    shape = over == Over::image ? Shape{x.size(0), x.size(-1)} : Shape{x.size(-1)};
+    if (group > 1)  // else a channel's own is gone with its mean
+      offset = checked(operation, "offset", added, x, shape);
+    require(x.numel() > 0 || shape.numel() == 0, "{}: there is no mean of no elements: x is {}.",
+            operation, x.shape());
+  }
+  Moments made(const Tensor& x, std::int64_t group) const {
+    const DType type = statistics_type(x);
+    return {Tensor::empty(shape, type, x.device()), Tensor::empty(shape, type, x.device()), group};
+  }
+};
 
 }  // namespace
 
@@ -116,25 +144,13 @@ Family<NormaliseBackend>& normalise_family() {
 }
 
 Moments moments(const Tensor& given, Over over, std::int64_t group, const Tensor& added) {
-  require_channels("moments", given, over == Over::image && group == 1 ? 3 : 2);
-  require(group > 0 && given.size(-1) % group == 0,
-          "moments: {} channels do not make groups of {}: x is {}. Give a divisor.", given.size(-1),
-          group, given.shape());
+  const Asked asked("moments", given, over, group, added);
   const Tensor x = contiguous(given);
-  const Shape shape = shape_of_moments(x, over);
-  // A channel's own offset is gone with its mean.
-  const Tensor offset =
-      group > 1 ? checked("moments", "offset", added, x, {x.size(0), x.size(-1)}) : Tensor();
-  require(!added.defined() || over == Over::image,
-          "moments: an offset is of each image, and these moments are over all. Add it to x.");
-  const Moments result{Tensor::empty(shape, statistics_type(x), x.device()),
-                       Tensor::empty(shape, statistics_type(x), x.device()), group};
-  NormaliseProblem problem = problem_of(x, over, group, {});
-  require(problem.positions > 0 || shape.numel() == 0,
-          "moments: there is no mean of no elements: x is {}.", x.shape());
+  const Moments result = asked.made(x, group);
   launched({"moments", 0, static_cast<double>(x.bytes() + 2 * result.mean.bytes())});
   if (x.numel() == 0)
     return result;
+  NormaliseProblem problem = problem_of(x, over, group, {});
   const NormaliseBackend& backend = normalise_family().own(x.device());
   const Tensor workspace = workspace_of(backend, problem, x.device());
   if (x.is_meta())
@@ -142,7 +158,7 @@ Moments moments(const Tensor& given, Over over, std::int64_t group, const Tensor
   problem.x = x.raw();
   problem.mean = result.mean.raw();
   problem.variance = result.variance.raw();
-  problem.offset = raw_or_null(offset);
+  problem.offset = raw_or_null(asked.offset);
   backend.moments(problem, workspace.defined() ? workspace.raw() : nullptr);
   return result;
 }
@@ -209,25 +225,26 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
 }
 
 Normalised normalised(const Tensor& x, const Tensor& scale, const Tensor& shift,
-                      const Normalise& how) {
-  require_channels("normalised", x, 2);
-  const NormaliseProblem problem = problem_of(x, Over::batch, 1, how);
-  const NormaliseBackend* vendor = vendor_for(problem, x, scale, shift, {x});
-  if (!vendor) {
-    const Moments by = moments(x, Over::batch);
+                      const Normalise& how, Over over, std::int64_t group, const Tensor& added) {
+  const Asked asked("normalised", x, over, group, added);
+  NormaliseProblem problem = problem_of(x, over, group, how);
+  problem.whole = Whole::values;
+  const NormaliseBackend* backend = whole_for(problem, x, scale, shift, {x});
+  if (!backend) {
+    const Moments by = moments(x, over, group, added);
     return {normalise(x, by, scale, shift, how), by};
   }
-  const Shape channels{x.size(-1)};
-  const Moments by{Tensor::empty(channels, statistics_type(x), x.device()),
-                   Tensor::empty(channels, statistics_type(x), x.device())};
+  const Moments by = asked.made(x, group);
   Reads reads("normalised", x, by, scale, shift, how);
+  reads.problem.whole = Whole::values;
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  launched({vendor->name, 0, static_cast<double>(3 * x.bytes())});
-  const Tensor workspace = workspace_of(*vendor, problem, x.device());
+  launched({backend->name, 0, static_cast<double>(2 * x.bytes())});
+  const Tensor workspace = workspace_of(*backend, problem, x.device());
   if (x.is_meta())
     return {y, by};
+  reads.problem.offset = raw_or_null(asked.offset);
   reads.problem.out = y.raw();
-  vendor->both(reads.problem, workspace.raw());
+  backend->fill(reads.problem, workspace.defined() ? workspace.raw() : nullptr);
   return {y, by};
 }
 
@@ -235,9 +252,9 @@ NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const T
                                        const Moments& by, const Tensor& scale, const Tensor& shift,
                                        const Normalise& how) {
   Reads reads("normalise_gradients", x, by, scale, shift, how);
-  reads.problem.gradients = true;
-  const NormaliseBackend* vendor = vendor_for(reads.problem, x, scale, shift, {x, g, y});
-  if (!vendor) {
+  reads.problem.whole = Whole::gradients;
+  const NormaliseBackend* backend = whole_for(reads.problem, x, scale, shift, {x, g, y});
+  if (!backend) {
     const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
     return {normalise_data(g, x, y, by, scale, shift, sums, how), sums};
   }
@@ -247,8 +264,8 @@ NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const T
   const NormaliseGradients made{Tensor::empty(x.shape(), x.dtype(), x.device()),
                                 {Tensor::empty(by.mean.shape(), statistics_type(x), x.device()),
                                  Tensor::empty(by.mean.shape(), statistics_type(x), x.device())}};
-  launched({vendor->name, 0, static_cast<double>((output.defined() ? 5 : 4) * x.bytes())});
-  const Tensor workspace = workspace_of(*vendor, reads.problem, x.device());
+  launched({backend->name, 0, static_cast<double>((output.defined() ? 4 : 3) * x.bytes())});
+  const Tensor workspace = workspace_of(*backend, reads.problem, x.device());
   if (x.is_meta())
     return made;
   reads.problem.g = cotangent.raw();
@@ -256,7 +273,7 @@ NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const T
   reads.problem.sum_shift = made.sums.shift.raw();
   reads.problem.sum_scale = made.sums.scale.raw();
   reads.problem.out = made.x.raw();
-  vendor->both(reads.problem, workspace.raw());
+  backend->fill(reads.problem, workspace.defined() ? workspace.raw() : nullptr);
   return made;
 }
 

@@ -45,14 +45,15 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
                       const Tensor& scale, const Tensor& shift, const NormaliseSums& sums,
                       const Normalise& how = {});
 
-// moments() over the batch and normalise() by them, and normalise_sums() with the normalise_data()
-// of these: what a vendor's library computes together.
+// moments() and normalise() by them, and normalise_sums() with the normalise_data() of these: what
+// some backends compute together.
 struct Normalised {
   Tensor y;
   Moments by;
 };
 Normalised normalised(const Tensor& x, const Tensor& scale, const Tensor& shift,
-                      const Normalise& how = {});
+                      const Normalise& how = {}, Over over = Over::batch, std::int64_t group = 1,
+                      const Tensor& offset = {});
 struct NormaliseGradients {
   Tensor x;
   NormaliseSums sums;
@@ -60,6 +61,9 @@ struct NormaliseGradients {
 NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const Tensor& y,
                                        const Moments& by, const Tensor& scale, const Tensor& shift,
                                        const Normalise& how = {});
+
+// Which part of the work a problem is: one of the parts, or all of them together.
+enum class Whole { no, values, gradients };
 
 // What a backend fills; all tensors contiguous. Statistics and sums are [images, channels].
 struct NormaliseProblem {
@@ -73,7 +77,7 @@ struct NormaliseProblem {
   void *sum_shift, *sum_scale;  // null in data(): the moments are given
   void* out;
   Normalise how;
-  bool gradients = false;
+  Whole whole = Whole::no;
 };
 struct NormaliseBackend {
   const char* name;
@@ -82,9 +86,9 @@ struct NormaliseBackend {
   void (*sums)(const NormaliseProblem& problem, void* workspace);     // → sum_shift, sum_scale
   void (*normalise)(const NormaliseProblem& problem);                 // → out
   void (*data)(const NormaliseProblem& problem);                      // → out
-  // Of a vendor, which has nothing else, for problems with scale and shift; `gradients` says which.
+  // All at once, where it has that; of a vendor, which has nothing else, with scale and shift.
   bool (*serves)(const NormaliseProblem& problem) = nullptr;
-  void (*both)(const NormaliseProblem& problem, void* workspace) = nullptr;
+  void (*fill)(const NormaliseProblem& problem, void* workspace) = nullptr;
 };
 Family<NormaliseBackend>& normalise_family();
 

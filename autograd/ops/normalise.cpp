@@ -245,7 +245,9 @@ Variable batch_norm_by(const Variable& x, const Moments& given, const Variable& 
 Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
                        const Normalise& how) {
   const Over over = Over::image;
-  return record(instance_norm_op, {x, scale, shift}, kernels::moments(x.value(), over), &over, how);
+  const kernels::Normalised found =
+      kernels::normalised(x.value(), scale.value(), shift.value(), how, over);
+  return record(instance_norm_op, {x, scale, shift}, found.by, &over, how, found.y);
 }
 
 Variable group_norm(const Variable& x, const Variable& scale, const Variable& shift,
@@ -258,8 +260,9 @@ Variable group_norm(const Variable& x, const Variable& scale, const Variable& sh
   const Over over = Over::image;
   const DType statistic = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor added = offset.defined() ? kernels::cast(offset.value(), statistic) : Tensor();
-  return record(group_norm_op, {x, scale, shift, offset},
-                kernels::moments(x.value(), over, x.size(-1) / groups, added), &over, how);
+  const kernels::Normalised found = kernels::normalised(x.value(), scale.value(), shift.value(),
+                                                        how, over, x.size(-1) / groups, added);
+  return record(group_norm_op, {x, scale, shift, offset}, found.by, &over, how, found.y);
 }
 
 // A row is an image of one channel, whose positions have scales and shifts of their own.

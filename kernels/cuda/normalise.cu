@@ -3,110 +3,11 @@
 // mean and once for the variance.
 #include "kernels/convert.h"
 #include "kernels/cuda/columns.h"
-#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/normalise.h"
 #include "kernels/cuda/normalise_proofs.h"
-#include "kernels/normalise.h"
-#include "kernels/normalise_groups.h"
 
 namespace likely::kernels::cuda {
 namespace {
-
-// Σ h and Σ h (x - mean), joined side by side.
-template <class A>
-struct Pair {
-  A h, hx;
-};
-template <class A>
-LIKELY_DEVICE Pair<A> across(const Pair<A>& x, int bit) {
-  return {cuda::across(x.h, bit), cuda::across(x.hx, bit)};
-}
-template <class A>
-struct PairSum {
-  using Value = Pair<A>;
-  LIKELY_DEVICE static Value start() { return {A(-0.0), A(-0.0)}; }
-  LIKELY_DEVICE static Value join(const Value& a, const Value& b) {
-    return {a.h + b.h, a.hx + b.hx};
-  }
-};
-
-// The gradient before the activation, from that after it and the value, or silu's argument.
-template <class A>
-LIKELY_DEVICE A before(const Normalise& how, A g, A y, A argument) {
-  switch (how.activation) {
-    case Activation::none:
-      break;
-    case Activation::relu:
-      return ReluFromOutput{}(g, y);
-    case Activation::leaky_relu:
-      return LeakyReluFromOutput{how.slope}(g, y);
-    case Activation::tanh:
-      return TanhFromOutput{}(g, y);
-    case Activation::sigmoid:
-      return SigmoidFromOutput{}(g, y);
-    case Activation::silu:
-      return SiluFromInput{}(g, argument);
-  }
-  return g;
-}
-
-// The problem with its types, and a thread's view of it.
-template <class T>
-struct Typed {
-  using A = Computed<T>;
-  static constexpr int size = Pack<T>::size;
-
-  std::int64_t images, positions, channels, group;
-  const T *x, *g, *y;
-  A *mean, *variance;
-  const A *offset, *scale, *shift;
-  A *sum_shift, *sum_scale;
-  T* out;
-  A epsilon;
-  Normalise how;
-  bool aligned;
-
-  explicit Typed(const NormaliseProblem& p)
-      : images(p.images),
-        positions(p.positions),
-        channels(p.channels),
-        group(p.group),
-        x(static_cast<const T*>(p.x)),
-        g(static_cast<const T*>(p.g)),
-        y(static_cast<const T*>(p.y)),
-        mean(static_cast<A*>(p.mean)),
-        variance(static_cast<A*>(p.variance)),
-        offset(static_cast<const A*>(p.offset)),
-        scale(static_cast<const A*>(p.scale)),
-        shift(static_cast<const A*>(p.shift)),
-        sum_shift(static_cast<A*>(p.sum_shift)),
-        sum_scale(static_cast<A*>(p.sum_scale)),
-        out(static_cast<T*>(p.out)),
-        epsilon(static_cast<A>(p.how.epsilon)),
-        how(p.how),
-        aligned(aligned16(p.x) && aligned16(p.g) && aligned16(p.y) && aligned16(p.out) &&
-                (p.images * p.positions == 1 || p.channels % size == 0)) {}
-
-  LIKELY_DEVICE A inverse_sd(std::int64_t of) const { return 1 / sqrt(variance[of] + epsilon); }
-  LIKELY_DEVICE A factor(std::int64_t image, std::int64_t channel) const {
-    return (scale ? scale[channel] : A(1)) * inverse_sd(image * channels + channel);
-  }
-  LIKELY_DEVICE A term(std::int64_t channel) const { return shift ? shift[channel] : A(0); }
-  // The mean of scale times what `sums` are of, over all elements that share moments with a
-  // channel.
-  LIKELY_DEVICE A mean_of(const A* sums, std::int64_t image, std::int64_t channel) const {
-    const std::int64_t first = channel / group * group;
-    return group_sum(sums + image * channels + first, scale ? scale + first : nullptr, group) /
-           (static_cast<A>(positions) * static_cast<A>(group));
-  }
-};
-
-// value[k] = what(k) for the channels that a thread has, 0 beyond.
-template <class A, int size, class F>
-LIKELY_DEVICE void each(A (&value)[size], std::int64_t left, F what) {
-  LIKELY_UNROLL
-  for (int k = 0; k < size; ++k)
-    value[k] = k < left ? what(k) : A(0);
-}
 
 // The sum of x, or of (x - mean)² where there is a mean.
 template <class T>
@@ -287,7 +188,6 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
   each(factor, share.left, [&](int k) { return of.factor(share.outer, share.column + k); });
   each(term, share.left, [&](int k) { return of.term(share.column + k); });
   if (gradient && of.sum_shift) {
-    // (scale h - mean of scale h - x̂ · mean of scale h x̂) / sd = factor h + tilt (x - mean) + level
     const auto shared_by = [&](A(&to)[size], const A* sums) {
       each(to, share.left, [&](int k) {
         const std::int64_t channel = share.column + k;
@@ -297,9 +197,7 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
     };
     shared_by(level, of.sum_shift);
     shared_by(tilt, of.sum_scale);
-    each(level, share.left, [&](int k) { return -level[k] * of.inverse_sd(image + k); });
-    each(tilt, share.left,
-         [&](int k) { return -tilt[k] * of.inverse_sd(image + k) * of.inverse_sd(image + k); });
+    of_centred(of, share.left, image, level, tilt);
   }
   const bool sloped = gradient && slope_reads_value(of.how.activation);
   const auto left = [&](int i) { return share.first + i * cut.deep < share.end ? share.left : 0; };
@@ -388,6 +286,8 @@ void write(const NormaliseProblem& problem) {
 
 // Of the pairs, which are the larger; values of moments take half.
 std::size_t workspace(const NormaliseProblem& problem) {
+  if (problem.whole != Whole::no)
+    return 0;
   const std::int64_t pair = problem.dtype == DType::f64 ? 16 : 8;
   const int element = static_cast<int>(size_of(problem.dtype));
   std::int64_t values = 0;
@@ -416,7 +316,8 @@ const Registered<NormaliseBackend> registered(
      },
      [](const NormaliseProblem& problem) {
        with_floating(problem.dtype, [&]<class T>(Type<T>) { write<T, true>(problem); });
-     }});
+     },
+     panel_serves, fill_panels});
 
 }  // namespace
 }  // namespace likely::kernels::cuda

@@ -42,6 +42,32 @@ struct NormaliseProofs {
               return results(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
             }};
   }
+  // All at once, as normalised() and normalise_gradients() give it.
+  static Tensors wholes(Inputs& in, const Tensor& x, Over over, Activation activation,
+                        std::int64_t group) {
+    const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
+    const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
+    const Normalise how{1e-5, activation, 0.25f};
+    const Tensor offset =
+        group > 1 ? cast(in.normal({x.size(0), x.size(-1)}), statistic(in)) : Tensor();
+    const Normalised made = normalised(x, scale, shift, how, over, group, offset);
+    const Moments given = moments(x, over, group, offset);
+    const NormaliseGradients d = normalise_gradients(g, x, y, given, scale, shift, how);
+    return {made.by.mean, made.by.variance, made.y, d.sums.shift, d.sums.scale, d.x};
+  }
+  static Proof whole(const char* name, const Shape& shape, Over over, Activation activation,
+                     std::int64_t group = 1) {
+    return {name, bar(), [=](Inputs& in) {
+              return wholes(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
+            }};
+  }
+  static Proof whole_one_behind(const Shape& shape, std::int64_t group) {
+    return {"one element behind", bar(), [=](Inputs& in) {
+              const Tensor flat = in.uniform({shape.numel() + 1}, -0.5, 1.5);
+              return wholes(in, kernels::one_behind(flat, shape), Over::image, Activation::silu,
+                            group);
+            }};
+  }
   static Proof one_behind(const Shape& shape) {
     return {"one element behind", bar(), [=](Inputs& in) {
               const Tensor flat = in.uniform({shape.numel() + 1}, -0.5, 1.5);
@@ -78,6 +104,18 @@ struct NormaliseVariants : private NormaliseProofs<T> {
             Proofs::one_behind({4200, 8})};
   }
 
+  static Variant panels(const char* name) {
+    return {"normalise",
+            name,
+            dtype,
+            Proofs::whole("groups of a pack", {3, 25, 32}, Over::image, Activation::silu, 4),
+            Proofs::whole("groups across packs", {2, 200, 48}, Over::image, Activation::silu, 12),
+            Proofs::whole("images", {3, 5, 7, 16}, Over::image, Activation::tanh),
+            Proofs::whole("rows", {500, 32}, Over::batch, Activation::leaky_relu),
+            Proofs::whole("few rows", {3, 32}, Over::batch, Activation::none),
+            Proofs::whole_one_behind({2, 9, 32}, 8)};
+  }
+
   inline static const Variant moments = few("moments");
   inline static const Variant split_moments = many("split moments");
   inline static const Variant sums = few("sums");
@@ -91,6 +129,8 @@ struct NormaliseVariants : private NormaliseProofs<T> {
       Proofs::of("all channels", {300, 1, 70}, Over::image, Activation::silu, 70)};
   inline static const Variant values = few("values");
   inline static const Variant data = few("data");
+  inline static const Variant panel_values = panels("values of panels");
+  inline static const Variant panel_gradients = panels("gradients of panels");
 };
 
 }  // namespace likely::kernels

@@ -35,11 +35,13 @@ TensorOf on_the_way(TensorOf like, std::int64_t name) {
 }
 const TensorOf epsilon{epsilon_, CUDNN_DATA_FLOAT, {1, 1, 1, 1}, {1, 1, 1, 1}, Lies::on_the_host};
 
+bool gradients(const NormaliseProblem& p) { return p.whole == Whole::gradients; }
+
 // A leaky one it does not fuse: `main` then leaves its argument in the workspace, or finds there
 // the gradient behind it.
 bool leaky(const NormaliseProblem& p) { return p.how.activation == Activation::leaky_relu; }
 bool apart(const NormaliseProblem& p) {
-  return leaky(p) || (p.gradients && p.how.activation != Activation::none);
+  return leaky(p) || (gradients(p) && p.how.activation != Activation::none);
 }
 
 Operations forward(const NormaliseProblem& p) {
@@ -100,7 +102,7 @@ Operations inverse_of_variance(const NormaliseProblem& p) {
 Operations activation(const NormaliseProblem& p) {
   const float slope = leaky(p) ? p.how.slope : 0;
   Operations graph;
-  if (p.gradients)
+  if (gradients(p))
     graph.relu_gradient(whole(p, g_), whole(p, y_), whole(p, h_), slope);
   else
     graph.relu(whole(p, h_), whole(p, y_), slope);
@@ -123,8 +125,8 @@ std::unique_ptr<Steps> make(const NormaliseProblem& p, Described gpu = nullptr) 
     return found != nullptr;
   };
   auto steps = std::make_unique<Steps>();
-  if (!first(p.gradients ? backward(p) : forward(p), steps->main) ||
-      !first(p.gradients ? inverse_of_variance(p) : variance_of_inverse(p), steps->inverse) ||
+  if (!first(gradients(p) ? backward(p) : forward(p), steps->main) ||
+      !first(gradients(p) ? inverse_of_variance(p) : variance_of_inverse(p), steps->inverse) ||
       (apart(p) && !first(activation(p), steps->activation)))
     return nullptr;
   steps->workspace =
@@ -135,7 +137,7 @@ std::unique_ptr<Steps> make(const NormaliseProblem& p, Described gpu = nullptr) 
 std::shared_ptr<const Steps> steps_for(const NormaliseProblem& p) {
   static auto& kept = *new Kept<std::array<std::int64_t, 8>, Steps>;
   return kept.get(
-      {current_device().index, p.gradients, static_cast<int>(p.dtype), p.images, p.positions,
+      {current_device().index, gradients(p), static_cast<int>(p.dtype), p.images, p.positions,
        p.channels, p.group,
        static_cast<int>(p.how.activation) +
            (leaky(p) ? std::bit_cast<std::int32_t>(p.how.slope) * std::int64_t{16} : 0)},
@@ -159,14 +161,14 @@ std::size_t workspace(const NormaliseProblem& p) {
 
 const VendorPaths paths{"normalise", vendor_normalise, "cuDNN", {DType::f32, DType::bf16}};
 
-void both(const NormaliseProblem& p, void* workspace) {
+void fill(const NormaliseProblem& p, void* workspace) {
   paths.use(p.dtype);
   const auto steps = steps_for(p);
   const float small = static_cast<float>(p.how.epsilon);
   std::byte* const inverse = static_cast<std::byte*>(workspace);
   std::byte* const h = inverse + bytes_of_inverse(p);
   std::byte* const rest = h + bytes_of_h(p);
-  if (p.gradients) {
+  if (gradients(p)) {
     execute(steps->inverse, {variance_, inverse_, epsilon_}, {p.variance, inverse, &small}, rest);
     if (apart(p))
       execute(steps->activation, {g_, y_, h_}, {p.g, p.y, h}, rest);
@@ -184,7 +186,7 @@ void both(const NormaliseProblem& p, void* workspace) {
 
 const Registered registered{normalise_family(), Device::cuda, Source::vendor,
                             NormaliseBackend{"batch norm cuDNN", workspace, nullptr, nullptr,
-                                             nullptr, nullptr, serves, both}};
+                                             nullptr, nullptr, serves, fill}};
 
 }  // namespace
 

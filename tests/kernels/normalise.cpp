@@ -82,7 +82,8 @@ TEST_CASE("normalise: groups of channels agree with plain loops, with silu behin
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
     for (const auto& [shape, group] :
          {Grouped{{3, 5, 4, 12}, 3}, Grouped{{2, 9, 7, 130}, 26}, Grouped{{1, 70, 30, 16}, 4},
-          Grouped{{5, 1, 64}, 64}, Grouped{{7, 40}, 8}, Grouped{{2, 3, 1500}, 500}}) {
+          Grouped{{5, 1, 64}, 64}, Grouped{{7, 40}, 8}, Grouped{{2, 3, 1500}, 500},
+          Grouped{{2, 20, 21, 32}, 4}, Grouped{{3, 7, 7, 96}, 12}}) {
       INFO(fmt::format("{} {}, groups of {}", dtype, shape, group));
       const Example of(shape, dtype);
       const std::int64_t images = shape[0], channels = shape[-1];
@@ -101,22 +102,28 @@ TEST_CASE("normalise: groups of channels agree with plain loops, with silu behin
       const reference::Normalised expected = reference(h);
       const double bar = bar_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
       const Normalise how{1e-5, Activation::silu};
+      const auto check = [&](const Normalised& y, const NormaliseGradients& d) {
+        CHECK(largest_error(to_doubles(y.by.mean), expected.mean) < exact);
+        CHECK(largest_error(to_doubles(y.by.variance), expected.variance) < exact);
+        CHECK(largest_error(to_doubles(y.y), values) < bar);
+        CHECK(largest_error(to_doubles(d.sums.shift), expected.sum_h) < 10 * exact);
+        CHECK(largest_error(to_doubles(d.sums.scale), expected.sum_hx) < 10 * exact);
+        CHECK(largest_error(to_doubles(d.x), expected.data) < 4 * bar);
+      };
       const Moments by = moments(of.x, Over::image, group);
-      CHECK(largest_error(to_doubles(by.mean), expected.mean) < exact);
-      CHECK(largest_error(to_doubles(by.variance), expected.variance) < exact);
-      CHECK(largest_error(to_doubles(normalise(of.x, by, of.scale, of.shift, how)), values) < bar);
       const NormaliseSums sums = normalise_sums(of.g, of.x, {}, by, of.scale, of.shift, how);
-      CHECK(largest_error(to_doubles(sums.shift), expected.sum_h) < 10 * exact);
-      CHECK(largest_error(to_doubles(sums.scale), expected.sum_hx) < 10 * exact);
-      const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, of.shift, sums, how);
-      CHECK(largest_error(to_doubles(data), expected.data) < 4 * bar);
+      check({normalise(of.x, by, of.scale, of.shift, how), by},
+            {normalise_data(of.g, of.x, {}, by, of.scale, of.shift, sums, how), sums});
+      check(normalised(of.x, of.scale, of.shift, how, Over::image, group),
+            normalise_gradients(of.g, of.x, {}, by, of.scale, of.shift, how));
     }
 }
 
 TEST_CASE("normalise: with an offset of each image, groups are those of x + offset") {
   for (const DType dtype : {DType::f32, DType::f64})
-    for (const auto& [shape, group] :
-         {std::pair<Shape, std::int64_t>{{3, 5, 4, 12}, 3}, {{2, 33, 70}, 35}}) {
+    for (const auto& [shape, group] : {std::pair<Shape, std::int64_t>{{3, 5, 4, 12}, 3},
+                                       {{2, 33, 70}, 35},
+                                       {{3, 9, 9, 48}, 12}}) {
       const Example of(shape, dtype);
       const Tensor offset = rough({shape[0], shape[-1]}, dtype, 9);
       Shape a_position = shape.with(1, 1);
@@ -129,8 +136,12 @@ TEST_CASE("normalise: with an offset of each image, groups are those of x + offs
       CHECK(largest_error(to_doubles(by.variance), to_doubles(direct.variance)) < bar);
       CHECK(largest_error(to_doubles(pointwise(call(Add{}), {by.mean, offset})),
                           to_doubles(direct.mean)) < bar);
-      CHECK(largest_error(to_doubles(normalise(of.x, by, of.scale, of.shift)),
-                          to_doubles(normalise(moved, direct, of.scale, of.shift))) < 4 * bar);
+      const std::vector<double> y = to_doubles(normalise(moved, direct, of.scale, of.shift));
+      CHECK(largest_error(to_doubles(normalise(of.x, by, of.scale, of.shift)), y) < 4 * bar);
+      const Normalised whole = normalised(of.x, of.scale, of.shift, {}, Over::image, group, offset);
+      CHECK(largest_error(to_doubles(whole.by.mean), to_doubles(by.mean)) < bar);
+      CHECK(largest_error(to_doubles(whole.by.variance), to_doubles(by.variance)) < bar);
+      CHECK(largest_error(to_doubles(whole.y), y) < 4 * bar);
     }
 }
 

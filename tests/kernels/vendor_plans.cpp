@@ -146,16 +146,17 @@ TEST_CASE("vendor plans: batch normalisation of DCGAN's maps, and none of groups
   for (const DescribedGpu& gpu : gpus)
     for (const std::int64_t channels : {512, 256, 128, 64})
       for (const Activation activation : {Activation::relu, Activation::leaky_relu})
-        for (const bool gradients : {false, true}) {
+        for (const Whole whole : {Whole::values, Whole::gradients}) {
           INFO(gpu.name << ", " << channels << " channels, activation "
-                        << static_cast<int>(activation) << (gradients ? " gradients" : ""));
+                        << static_cast<int>(activation)
+                        << (whole == Whole::gradients ? " gradients" : ""));
           NormaliseProblem problem{};
           problem.dtype = DType::f32;
           problem.images = problem.group = 1;
           problem.positions = 64 * 1024 * 64 * 64 / (channels * channels);  // 32 x 32 to 4 x 4
           problem.channels = channels;
           problem.how.activation = activation;
-          problem.gradients = gradients;
+          problem.whole = whole;
           CHECK(plan(problem, json_of(gpu)) >= 0);
           problem.group = 4;
           CHECK(plan(problem, json_of(gpu)) < 0);
@@ -190,7 +191,7 @@ TEST_CASE("vendor plans: what attention and normalisation have to prove is the v
           maps.channels = vendor_normalise_shape[-1];
           maps.positions = vendor_normalise_shape.numel() / maps.channels;
           maps.how = {1e-5, activation, 0.25f};
-          maps.gradients = gradients;
+          maps.whole = gradients ? Whole::gradients : Whole::values;
           CHECK(normalise(maps, json_of(gpu)) >= 0);
         }
     }
