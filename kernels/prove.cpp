@@ -12,14 +12,6 @@ namespace {
 
 constexpr int runs = 3;
 
-Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Device device) {
-  Inputs inputs(1, variant.dtype(), dtype, device);
-  Tensors results = proof.run(inputs);
-  for (Tensor& result : results)
-    result = contiguous(result).to(Device::cpu);
-  return results;
-}
-
 // Where element i of a result lies.
 std::string place_of(std::size_t i, const Shape& shape, std::size_t result) {
   std::vector<std::int64_t> at(static_cast<std::size_t>(shape.rank()));
@@ -84,6 +76,14 @@ void carry_out(Verdict& verdict, const Variant& variant, const Proof& proof, Dev
 }
 
 }  // namespace
+
+Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Device device) {
+  Inputs inputs(1, variant.dtype(), dtype, device);
+  Tensors results = proof.run(inputs);
+  for (Tensor& result : results)
+    result = contiguous(result).to(Device::cpu);
+  return results;
+}
 
 Verdict prove(const Variant& variant, const Proof& proof, Device device) {
   Verdict verdict{.kernel = variant.name(), .proof = proof.name, .bar = proof.bar};

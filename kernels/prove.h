@@ -18,6 +18,9 @@ struct Verdict {
 };
 std::string describe(const Verdict& verdict);  // of one that did not pass, in one line
 
+// One run, of which the results are on the CPU. The reference is that in f64.
+Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Device device);
+
 // Three runs whose bits must be equal, and which the CPU must agree with.
 Verdict prove(const Variant& variant, const Proof& proof, Device device);
 

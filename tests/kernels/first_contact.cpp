@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -64,6 +65,18 @@ const Verdict& verdict_on(const std::string& kernel) {
   });
   REQUIRE(found != all.end());
   return *found;
+}
+
+// What likely-prove prints of the planted module.
+std::string said(const std::string& how, const std::string& arguments = "") {
+  const std::string program = path_beside_library("likely-prove");
+  FILE* const pipe =
+      popen(fmt::format("'{}' {} '{}' {} 2>&1", program, how, PLANTED, arguments).c_str(), "r");
+  REQUIRE(pipe);
+  std::string text;
+  for (int c; (c = std::fgetc(pipe)) != EOF;)
+    text += static_cast<char>(c);
+  return text + fmt::format("status {}", pclose(pipe) / 256);
 }
 
 bool has(const std::string& text, const std::string& part) {
@@ -128,6 +141,17 @@ TEST_CASE("first contact: doctor's report names each failure with index, value a
   for (const char* name : {"forgetful", "crashing", "hanging", "behind", "before"})
     CHECK(has(text, fmt::format("\n  planted/{}/f32, a row: ", name)));
   CHECK(!has(text, "right"));
+}
+
+TEST_CASE(
+    "first contact: for a checker, cases are launched by family and number, as far as time "
+    "allows") {
+  CHECK(said("--families") == "planted\nstatus 0");
+  CHECK(said("--launch", "planted 7 60") ==
+        "planted/right/f32, a row\nplanted/plain/f32, a row\nstatus 0");
+  CHECK(said("--launch", "planted 4 0") == "planted/racy/f32, a row\nnext: 5\nstatus 0");
+  CHECK(said("--launch", "planted 9 60") ==
+        "likely-prove: planted has 9 cases, there is no case 9.\nstatus 1");
 }
 
 TEST_CASE("first contact: verdicts come back from the record, digit for digit") {
