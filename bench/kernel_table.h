@@ -139,9 +139,40 @@ struct Bench {
   int rounds;
   std::map<std::string, std::string> vendors;  // the library of a family
   double peak, bandwidth;
+  std::function<void()> save;  // what there is, after each row
   Json rows = Json::array();
 
-  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+  // Prints a row: one that was measured before, or what `measure` adds to `row` now. One that fails
+  // is kept too, with its error: it may have broken the device for this process.
+  void add(Json row, const std::function<void(Json&)>& measure,
+           const std::function<void(const Json&)>& print) {
+    if (row["name"].get<std::string>().find(filter) == std::string::npos)
+      return;
+    const auto same = [&](const Json& other) {
+      return other["name"] == row["name"] && other.value("sizes", "") == row.value("sizes", "");
+    };
+    const auto before = std::find_if(rows.begin(), rows.end(), same);
+    if (before == rows.end()) {
+      try {
+        measure(row);
+      } catch (const std::exception& error) {
+        rows.push_back(
+            {{"name", row["name"]}, {"sizes", row.value("sizes", "")}, {"error", error.what()}});
+        save();
+        throw;
+      }
+      rows.push_back(row);
+      save();
+    } else {
+      row = *before;
+    }
+    if (row.contains("error"))
+      fmt::print("{:<26}{:>22}  {}\n", row["name"].get<std::string>(), row.value("sizes", ""),
+                 row["error"].get<std::string>());
+    else
+      print(row);
+    std::fflush(stdout);
+  }
 
   // Whether the vendor has this problem too: own serves what it has not.
   static bool serves(const std::function<void(Source)>& choose, const Work& work) {
@@ -163,26 +194,30 @@ struct Bench {
   // Own and vendor kernels of a family in turn, by their rate of arithmetic.
   void arithmetic(const char* family, const std::string& name, const std::string& sizes,
                   const Json& problem, double flops, const Work& work) {
-    if (!wants(name))
-      return;
-    const std::function<void(Source)> choose = [&](Source source) {
-      choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family), device);
+    const auto measure = [&](Json& row) {
+      const std::function<void(Source)> choose = [&](Source source) {
+        choose_kernels(source == Source::own ? "own" : fmt::format("{}=vendor", family), device);
+      };
+      const bool vendor = vendors.contains(family) && serves(choose, work);
+      const Timing t = time(work, vendor ? choose : nullptr, rounds);
+      row["own_us"] = t.own * 1e6;
+      row["own_gflops"] = flops / t.own / 1e9;
+      row["vendor_gflops"] = vendor ? Json(flops / t.vendor / 1e9) : Json();
+      row["ratio"] = vendor ? Json(t.ratio) : Json();
+      row["share_of_peak"] = peak > 0 ? Json(flops / t.own / peak) : Json();
     };
-    const bool vendor = vendors.contains(family) && serves(choose, work);
-    const Timing t = time(work, vendor ? choose : nullptr, rounds);
-    fmt::print("{:<26}{:>22}{:>10.1f}{:>9.1f}{:>9}{:>8}{:>9}\n", name, sizes, t.own * 1e6,
-               flops / t.own / 1e9, vendor ? fmt::format("{:.1f}", flops / t.vendor / 1e9) : "-",
-               vendor ? fmt::format("{:.2f}", t.ratio) : "-",
-               peak > 0 ? fmt::format("{:.0f} %", 100 * flops / t.own / peak) : "-");
-    std::fflush(stdout);
-    rows.push_back({{"name", name},
-                    {"sizes", sizes},
-                    {"problem", problem},
-                    {"own_us", t.own * 1e6},
-                    {"own_gflops", flops / t.own / 1e9},
-                    {"vendor_gflops", vendor ? Json(flops / t.vendor / 1e9) : Json()},
-                    {"ratio", vendor ? Json(t.ratio) : Json()},
-                    {"share_of_peak", peak > 0 ? Json(flops / t.own / peak) : Json()}});
+    add({{"name", name}, {"sizes", sizes}, {"family", family}, {"problem", problem}}, measure,
+        [](const Json& row) {
+          const auto cell = [&](const char* key, const char* format, double scale = 1) {
+            return row[key].is_number()
+                       ? fmt::format(fmt::runtime(format), scale * row[key].get<double>())
+                       : "-";
+          };
+          fmt::print("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", row["name"].get<std::string>(),
+                     row["sizes"].get<std::string>(), cell("own_us", "{:.1f}"),
+                     cell("own_gflops", "{:.1f}"), cell("vendor_gflops", "{:.1f}"),
+                     cell("ratio", "{:.2f}"), cell("share_of_peak", "{:.0f} %", 100));
+        });
   }
 
   void product(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
@@ -228,15 +263,17 @@ struct Bench {
   }
 
   void memory(const std::string& name, double bytes, const Work& work) {
-    if (!wants(name))
-      return;
-    const Timing t = time(work, nullptr, rounds);
-    fmt::print("{:<41}{:>10.1f}{:>9.1f}{:>7.0f} %\n", name, t.own * 1e6, bytes / t.own / 1e9,
-               100 * bytes / t.own / bandwidth);
-    std::fflush(stdout);
-    rows.push_back({{"name", name},
-                    {"gigabytes_per_second", bytes / t.own / 1e9},
-                    {"share_of_copy", bytes / t.own / bandwidth}});
+    const auto measure = [&](Json& row) {
+      const Timing t = time(work, nullptr, rounds);
+      row["own_us"] = t.own * 1e6;
+      row["gigabytes_per_second"] = bytes / t.own / 1e9;
+      row["share_of_copy"] = bytes / t.own / bandwidth;
+    };
+    add({{"name", name}}, measure, [](const Json& row) {
+      fmt::print("{:<41}{:>10.1f}{:>9.1f}{:>7.0f} %\n", row["name"].get<std::string>(),
+                 row["own_us"].get<double>(), row["gigabytes_per_second"].get<double>(),
+                 100 * row["share_of_copy"].get<double>());
+    });
   }
 
   template <class F>
@@ -246,14 +283,15 @@ struct Bench {
            [&] { pointwise(call(f), {x}); });
   }
 
-  // Of the rows from `first` on, of one workload; 0 where none has a vendor.
-  double geometric_mean(std::size_t first, const std::string& workload = "") const {
+  // Of the rows of a family, or of one workload of it; 0 where none has a vendor.
+  double geometric_mean(const std::string& family, const std::string& workload = "") const {
     double sum = 0;
     int count = 0;
-    for (std::size_t i = first; i < rows.size(); ++i)
-      if (rows[i]["name"].get<std::string>().starts_with(workload) && rows[i].contains("ratio") &&
-          rows[i]["ratio"].is_number()) {
-        sum += std::log(rows[i]["ratio"].get<double>());
+    for (const Json& row : rows)
+      if (row.value("family", "").starts_with(family) &&
+          row["name"].get<std::string>().starts_with(workload) && row.contains("ratio") &&
+          row["ratio"].is_number()) {
+        sum += std::log(row["ratio"].get<double>());
         ++count;
       }
     return count ? std::exp(sum / count) : 0;

@@ -7,7 +7,6 @@
 // Own and vendor run in turn, in blocks of a few milliseconds; a time is the median of its blocks,
 // a ratio the median of the ratios of neighbouring blocks: what disturbs the machine meets both.
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <fstream>
 
 #include "bench/kernel_table.h"
@@ -17,6 +16,7 @@
 #include "kernels/optimiser.h"
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
+#include "tensor/file.h"
 #include "zoo/run/machine.h"
 
 using namespace likely;
@@ -38,21 +38,20 @@ void products(Bench& bench) {
   bench.layer("vae 500-20", 128, 500, 20);
   bench.layer("vae 20-500", 128, 20, 500);
   bench.layer("vae 500-784", 128, 500, 784);
-  if (const double mean = bench.geometric_mean(0); mean > 0)
+  if (const double mean = bench.geometric_mean("matmul"); mean > 0)
     fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
 }
 
 void convolutions(Bench& bench) {
-  const std::size_t first = bench.rows.size();
   fmt::print("\n");
   heading("convolution, " + bench.precision, "image, in, kernel, out");
   for (const ConvolutionLayer& layer : convolution_layers)
     bench.convolutions(layer);
-  if (const double mean = bench.geometric_mean(first); mean > 0)
+  if (const double mean = bench.geometric_mean("convolution"); mean > 0)
     fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
   std::string before;
   for (const ConvolutionLayer& layer : convolution_layers)
-    if (const double mean = bench.geometric_mean(first, layer.workload);
+    if (const double mean = bench.geometric_mean("convolution", layer.workload);
         mean > 0 && layer.workload != before) {
       fmt::print("  {}: {:.3f}\n", layer.workload, mean);
       before = layer.workload;
@@ -141,6 +140,19 @@ void passes(Bench& bench) {
   }
 }
 
+// The rows that a file has, none where there is no file. It must be of what is timed now.
+Json rows_before(const std::string& path, const Json& table) {
+  std::ifstream file(path);
+  if (!file)
+    return Json::array();
+  const Json before = Json::parse(file, nullptr, false);
+  for (const auto& [key, value] : table.items())
+    require<UsageError>(before.is_object() && before.value(key, Json()) == value,
+                        "bench: {} is not of {} {}. Leave out --resume, or name another file.",
+                        path, key, value.dump());
+  return before.at("rows");
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Own kernels against vendor libraries and against the machine's limits."};
   app.name("likely bench kernels");
@@ -156,7 +168,11 @@ int run(int argc, char** argv) {
   app.add_option("--threads", count, "threads of both")->check(CLI::Range(1, 1024));
   app.add_option("--rounds", rounds, "blocks of each that are timed in turn")
       ->check(CLI::Range(1, 1000));
-  app.add_option("--json", json, "write the rows and the machine's limits to this file");
+  bool resume = false;
+  auto* const file = app.add_option(
+      "--json", json, "write the rows and the machine's limits to this file, row by row");
+  app.add_flag("--resume", resume, "keep the rows that this file has, and measure the others")
+      ->needs(file);
   CLI11_PARSE(app, argc, argv);
   set_threads(count);
 
@@ -174,7 +190,26 @@ int run(int argc, char** argv) {
           fmt::format("{}{} by {}", named.empty() ? "" : ", ", library.family, library.library);
     }
   const std::string level = on_cpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
-  Bench bench{filter, precision, rounds, vendors, measure_peak_of(precision), measure_bandwidth()};
+  Json table{{"device", where},
+             {"precision", precision},
+             {"threads", count},
+             {"processor", level},
+             {"vendor", vendors}};
+  Bench bench{filter, precision, rounds, vendors, measure_peak_of(precision), measure_bandwidth(),
+              {}};
+  if (resume)
+    bench.rows = rows_before(json, table);
+  table["peak_gflops"] = bench.peak > 0 ? Json(bench.peak / 1e9) : Json();
+  table["copy_gigabytes_per_second"] = bench.bandwidth / 1e9;
+  bench.save = [&] {
+    if (json.empty())
+      return;
+    const double mean = bench.geometric_mean("");
+    table["geometric_mean"] = mean > 0 ? Json(mean) : Json();
+    table["rows"] = bench.rows;
+    const std::string text = table.dump(2) + '\n';
+    save_file(json, [&](const ByteSink& sink) { sink(text.data(), text.size()); });
+  };
   if (precision == "bf16")
     operands = DType::bf16;
   fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n\n",
@@ -191,23 +226,6 @@ int run(int argc, char** argv) {
     fmt::print(
         "\n--device cuda prints the same of a GPU, with --precision f32, tf32 or bf16: own kernels "
         "beside cuBLASLt and cuDNN, and their share of its multiply-adds and of its copy.\n");
-  if (!json.empty()) {
-    const double mean = bench.geometric_mean(0);
-    const Json all = {{"device", where},
-                      {"precision", precision},
-                      {"threads", count},
-                      {"processor", level},
-                      {"peak_gflops", bench.peak > 0 ? Json(bench.peak / 1e9) : Json()},
-                      {"copy_gigabytes_per_second", bench.bandwidth / 1e9},
-                      {"vendor", vendors},
-                      {"geometric_mean", mean > 0 ? Json(mean) : Json()},
-                      {"rows", bench.rows}};
-    std::ofstream file(json);
-    file << all.dump(2) << '\n';
-    require<DataError>(static_cast<bool>(file.flush()),
-                       "bench: cannot write {}: {}. Check the folder and the space left.", json,
-                       std::strerror(errno));
-  }
   return 0;
 }
 
