@@ -65,18 +65,19 @@ VendorLibrary open(const VendorModule& module) {
 }
 
 // Of an open module.
-Contact contact_of(const VendorModule& module) {
-  return vendor_contact({module.file, module.soname}, library_version(module.file, module.version));
+Contact contact_of(const VendorModule& module, const Gpu& gpu) {
+  return vendor_contact({module.file, module.soname}, library_version(module.file, module.version),
+                        gpu);
 }
 
 // Its paths that failed their proofs are not used. Once, though it may be chosen often.
-void meet(const VendorModule& module) {
+void meet(const VendorModule& module, const Gpu& gpu) {
   static std::mutex meeting;
-  static std::set<std::string> met;
+  static std::set<std::pair<std::string, int>> met;
   const std::lock_guard lock(meeting);
-  if (!met.insert(module.file).second)
+  if (!met.emplace(module.file, gpu.index).second)
     return;
-  const Contact contact = contact_of(module);
+  const Contact contact = contact_of(module, gpu);
   refuse_failed(contact, verdicts_of(contact));
 }
 
@@ -138,7 +139,7 @@ void choose_kernels(const std::string& specification, Device device) {
                         library.family, library.library, library.problem, library.install,
                         library.family);
     if (library.problem.empty() && module.device == Device::cuda && opened_cuda() == Cuda::gpu)
-      meet(module);
+      meet(module, find_gpu(device.index));
   }
   const std::lock_guard lock(mutex);
   chosen = next;
@@ -190,14 +191,14 @@ std::string vendor_version(const std::string& family, Device device) {
   return "";
 }
 
-std::vector<Contact> vendor_contacts() {
+std::vector<Contact> vendor_contacts(const Gpu& gpu) {
   std::vector<Contact> all;
   for (const VendorModule& module : vendor_modules)
     if (module.device == Device::cuda && cuda_here() == Cuda::gpu && open(module).problem.empty() &&
         std::none_of(all.begin(), all.end(), [&](const Contact& other) {
           return other.modules.back().file == module.file;  // of another family
         }))
-      all.push_back(contact_of(module));
+      all.push_back(contact_of(module, gpu));
   return all;
 }
 

@@ -22,8 +22,9 @@ std::string vendor_version(const std::string& family, Device device);
 // Whether it was asked for by name, `FAMILY=vendor`, and not with all others.
 bool named_for_vendor(const std::string& family);
 
-struct Contact;                          // kernels/first_contact.h
-std::vector<Contact> vendor_contacts();  // of those that can be opened where there is a GPU
+struct Contact;  // kernels/first_contact.h
+struct Gpu;
+std::vector<Contact> vendor_contacts(const Gpu& gpu);  // of those that can be opened
 
 // One family's choice while this lives, of what is open: for the proof of a vendor's path.
 class ChoiceFor {

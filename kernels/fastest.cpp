@@ -120,10 +120,10 @@ Source measure(const Contest& contest) {
 
 std::string where(const char* family) {
   const Device device = served(current_device());
-  return fmt::format(
-      "{}, {}",
-      device.kind == Device::cpu ? fmt::format("threads {}", threads()) : "on " + find_gpu().name,
-      vendor_version(family, device));
+  return fmt::format("{}, {}",
+                     device.kind == Device::cpu ? fmt::format("threads {}", threads())
+                                                : "on " + find_gpu(device.index).name,
+                     vendor_version(family, device));
 }
 
 }  // namespace

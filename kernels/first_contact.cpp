@@ -44,8 +44,7 @@ std::string build_of(const std::string& module) {
   return fmt::format("build {:016x}", hash_of(content_of(path_beside_library(module))));
 }
 
-std::string gpu_key() {
-  const Gpu& gpu = find_gpu();
+std::string key_of(const Gpu& gpu) {
   std::string driver = content_of("/sys/module/nvidia/version");  // 580.95.05, where it can be seen
   std::erase(driver, '\n');
   return fmt::format(
@@ -95,7 +94,7 @@ std::vector<Verdict> prove_now(const Contact& contact) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   const std::vector<Verdict> verdicts =
-      prove_apart(contact.modules, contact.silence, [&](std::size_t kernels) {
+      prove_apart(contact.modules, contact.index, contact.silence, [&](std::size_t kernels) {
         fmt::print(stderr, "proving {} kernels on {} (new driver or build): ", kernels,
                    contact.device);
       });
@@ -111,19 +110,23 @@ std::vector<Verdict> prove_now(const Contact& contact) {
 
 }  // namespace
 
-Contact own_contact(Cuda cuda) {
-  const std::string module = module_of(cuda);
-  const bool gpu = cuda == Cuda::gpu;
-  const std::string device =
-      gpu ? find_gpu().name : fmt::format("the CPU, which emulates {}", emulation().profile);
-  return {
-      device, fmt::format("{}, {}", gpu ? gpu_key() : device, build_of(module)), {{module, ""}}};
+Contact own_contact(Cuda cuda, const Gpu& gpu) {
+  const std::string module = module_of(cuda), build = build_of(module);
+  const std::string emulated = fmt::format("the CPU, which emulates {}", emulation().profile);
+  if (cuda == Cuda::emulated)
+    return {emulated, fmt::format("{}, {}", emulated, build), {{module, ""}}};
+  return {.device = gpu.name,
+          .key = fmt::format("{}, {}", key_of(gpu), build),
+          .modules = {{module, ""}},
+          .index = gpu.index};
 }
 
-Contact vendor_contact(const Module& module, std::size_t version) {
-  return {find_gpu().name,
-          fmt::format("{}, {} {}, {}", gpu_key(), module.library, version, build_of(module.file)),
-          {{module_of(Cuda::gpu), ""}, module}};
+Contact vendor_contact(const Module& module, std::size_t version, const Gpu& gpu) {
+  return {.device = gpu.name,
+          .key = fmt::format("{}, {} {}, {}", key_of(gpu), module.library, version,
+                             build_of(module.file)),
+          .modules = {{module_of(Cuda::gpu), ""}, module},
+          .index = gpu.index};
 }
 
 std::optional<std::vector<Verdict>> recorded_verdicts(const Contact& contact) {
@@ -186,6 +189,18 @@ void refuse_failed(const Contact& contact, const std::vector<Verdict>& verdicts)
     for (const Verdict& verdict : verdicts)
       if (!verdict.passed() && verdict.kernel == variant->name() && variant->usable())
         variant->refuse(fmt::format("on {}, {}", contact.device, describe(verdict)));
+}
+
+void open_proven(const Contact& contact) {
+  const std::vector<Verdict> verdicts = verdicts_of(contact);
+  for (const Verdict& verdict : verdicts)
+    require<UsageError>(verdict.passed() || verdict.kernel.find("/plain") == std::string::npos,
+                        "device: cuda:{}, {}, is refused: a kernel failed its proof that stands in "
+                        "for others: {}. Take --device cpu; a new driver or build is tried "
+                        "anew, and ./likely doctor --prove tries again.",
+                        contact.index, contact.device, describe(verdict));
+  open_cuda_unproven(contact.modules[0].file);
+  refuse_failed(contact, verdicts);
 }
 
 }  // namespace likely::kernels

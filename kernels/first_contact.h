@@ -13,10 +13,11 @@ struct Contact {
   std::string key;              // all that verdicts depend on, in words
   std::vector<Module> modules;  // see prove_apart()
   std::chrono::milliseconds silence{20'000};
+  int index = 0;  // of the GPU. Equal ones share a key
 };
-Contact own_contact(Cuda cuda);
+Contact own_contact(Cuda cuda, const Gpu& gpu = find_gpu());
 // Of a vendor's module, whose library has that version.
-Contact vendor_contact(const Module& module, std::size_t version);
+Contact vendor_contact(const Module& module, std::size_t version, const Gpu& gpu = find_gpu());
 
 // What is on record; nothing where there is no record for that key.
 std::optional<std::vector<Verdict>> recorded_verdicts(const Contact& contact);
@@ -32,5 +33,9 @@ std::string report(const Contact& contact, const std::vector<Verdict>& verdicts)
 
 // What failed is not launched any more: see Variant::usable().
 void refuse_failed(const Contact& contact, const std::vector<Verdict>& verdicts);
+
+// Opens the device `cuda`, without the kernels that failed. UsageError where a plain one did: it
+// stands in for those, and nothing for it.
+void open_proven(const Contact& contact);
 
 }  // namespace likely::kernels

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <mutex>
+#include <set>
 
 #include "kernels/first_contact.h"
 #include "kernels/module.h"
@@ -76,11 +78,11 @@ std::string refusal(int result) {
   }
 }
 
-// Fills in the first device; the driver's result says how far that went.
+// Fills in the device of that index; the driver's result says how far that went.
 int describe(const Driver& driver, Gpu& gpu) {
   int device = 0;
   std::array<char, 256> name{};
-  if (const int result = driver.call("cuDeviceGet", &device, 0))
+  if (const int result = driver.call("cuDeviceGet", &device, gpu.index))
     return result;
   driver.call("cuDeviceGetName", name.data(), static_cast<int>(name.size()), device);
   const auto attribute = [&](Attribute which) {
@@ -100,12 +102,14 @@ int describe(const Driver& driver, Gpu& gpu) {
 
 std::mutex mutex;  // of opened
 std::optional<Cuda> opened;
+std::set<int> proven;  // GPUs; empty where they are opened unproven
 void* (*stream_of_current_device)() = nullptr;
 
 }  // namespace
 
-Gpu ask_driver(const char* library) {
+Gpu ask_driver(const char* library, int index) {
   Gpu gpu;
+  gpu.index = index;
   const Driver driver(library);
   if (!driver.there() || driver.call("cuDriverGetVersion", &gpu.driver) != success)
     return gpu;
@@ -119,7 +123,7 @@ Gpu ask_driver(const char* library) {
   if (result == success)
     result = driver.call("cuDeviceGetCount", &gpu.count);
   if (result == success)
-    result = gpu.count > 0 ? describe(driver, gpu) : no_device;
+    result = gpu.count > index ? describe(driver, gpu) : no_device;
   if (result != success)
     gpu.problem = refusal(result);
   if (!gpu.name.empty() && gpu.major < 8)
@@ -128,9 +132,14 @@ Gpu ask_driver(const char* library) {
   return gpu;
 }
 
-const Gpu& find_gpu() {
-  static const Gpu gpu = ask_driver();
-  return gpu;
+const Gpu& find_gpu(int index) {
+  static std::mutex asking;
+  static std::map<int, Gpu> found;
+  const std::lock_guard lock(asking);
+  const auto known = found.find(index);
+  return known != found.end()
+             ? known->second
+             : found.emplace(index, ask_driver("libcuda.so.1", index)).first->second;
 }
 
 bool gpu_serves(std::string& reason) {
@@ -190,11 +199,24 @@ Cuda open_cuda() {
     open_cuda_unproven(module_of(cuda));
     return cuda;
   }
-  const Contact contact = own_contact(cuda);
-  const std::vector<Verdict> verdicts = verdicts_of(contact);
-  open_cuda_unproven(module_of(cuda));
-  refuse_failed(contact, verdicts);
+  open_proven(own_contact(cuda));
+  const std::lock_guard used(mutex);
+  proven.insert(0);
   return cuda;
+}
+
+void use_gpu(int index) {
+  {
+    const std::lock_guard lock(mutex);
+    if (proven.empty() || proven.contains(index))
+      return;
+  }
+  const Gpu& gpu = find_gpu(index);
+  require<UsageError>(gpu.problem.empty(), "device: cuda:{} cannot be used: {}. There are {} GPUs.",
+                      index, gpu.problem, gpu.count);
+  open_proven(own_contact(Cuda::gpu, gpu));
+  const std::lock_guard lock(mutex);
+  proven.insert(index);
 }
 
 }  // namespace likely::kernels

@@ -8,27 +8,29 @@
 namespace likely::kernels {
 
 struct Gpu {
-  std::string name;  // "NVIDIA H100 80GB HBM3", of the first; empty where there is none
-  int count = 0;
+  std::string name;          // "NVIDIA H100 80GB HBM3"; empty where there is none
+  int index = 0, count = 0;  // which one this is, of how many
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   std::size_t memory = 0, shared_memory = 0;  // bytes: of all, and that a block may opt in to
   int driver = 0;       // the CUDA version that the driver supports, 13000 for 13.0; 0: none
-  std::string problem;  // why the first cannot be used; empty where it can
+  std::string problem;  // why it cannot be used; empty where it can
 };
 
 // Asks the driver, which is opened by name and never linked: programs start without one. Any error
 // means that no GPU can be used.
-Gpu ask_driver(const char* library = "libcuda.so.1");
-const Gpu& find_gpu();  // asked once
+Gpu ask_driver(const char* library = "libcuda.so.1", int index = 0);
+const Gpu& find_gpu(int index = 0);  // asked once
 
 // How the device `cuda` works in this process.
 enum class Cuda { gpu, emulated };
 
 // Opens it: on the GPU where one can be used and likely was built for it, else emulated, which
 // LIKELY_EMULATE (kernels/cuda.h) demands. UsageError where neither can be. Before a GPU is used,
-// its kernels have been proven (kernels/first_contact.h).
+// its kernels have been proven (kernels/first_contact.h): the first one's here, those of another
+// one when its module says that it is used.
 Cuda open_cuda();
+void use_gpu(int index);
 Cuda cuda_here();                   // how it would be opened
 std::optional<Cuda> opened_cuda();  // without opening it
 

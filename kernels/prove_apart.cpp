@@ -33,13 +33,13 @@ using Milliseconds = std::chrono::milliseconds;
 
 class Child {
  public:
-  Child(std::size_t first, const std::vector<Module>& modules, Milliseconds silence)
+  Child(std::size_t first, int index, const std::vector<Module>& modules, Milliseconds silence)
       : silence_(silence), patience_(10 * silence) {
     int ends[2];
     require(pipe2(ends, O_CLOEXEC) == 0, "proofs: no pipe: {}.", std::strerror(errno));
     from_ = ends[0];
     const std::string program = path_beside_library("likely-prove");
-    std::vector<std::string> words{program, std::to_string(first)};
+    std::vector<std::string> words{program, std::to_string(first), std::to_string(index)};
     for (const Module& module : modules)
       words.insert(words.end(), {module.file, module.library});
     std::vector<char*> arguments;
@@ -152,8 +152,7 @@ void say(const char* what, const ordered_json& json) {
   std::fflush(stdout);
 }
 
-void prove_all(std::size_t first, std::size_t first_variant) {
-  const Device device = Device::cuda;
+void prove_all(Device device, std::size_t first, std::size_t first_variant) {
   guard_memory(device);
   const std::vector<const Variant*>& all = all_variants();
   say("kernels", all.size() - first_variant);
@@ -173,17 +172,18 @@ void prove_all(std::size_t first, std::size_t first_variant) {
 
 }  // namespace
 
-std::vector<Verdict> prove_apart(const std::vector<Module>& modules, Milliseconds silence,
+std::vector<Verdict> prove_apart(const std::vector<Module>& modules, int index,
+                                 Milliseconds silence,
                                  const std::function<void(std::size_t)>& begins) {
   std::vector<Verdict> verdicts;
   for (std::size_t next = 0;;) {
-    Child child(next, modules, silence);
+    Child child(next, index, modules, silence);
     if (follow(child, verdicts, next, begins))
       return verdicts;
   }
 }
 
-int run_proofs(std::size_t first, const std::vector<Module>& modules) {
+int run_proofs(std::size_t first, int index, const std::vector<Module>& modules) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
@@ -197,7 +197,7 @@ int run_proofs(std::size_t first, const std::vector<Module>& modules) {
       const std::string problem = open_module(modules[i].file, modules[i].library);
       require(problem.empty(), "proofs: {} cannot be opened: {}.", modules[i].file, problem);
     }
-    prove_all(first, before);
+    prove_all({Device::cuda, index}, first, before);
   } catch (const std::exception& error) {
     say("refused", error.what());
     return 1;

@@ -42,6 +42,8 @@ State& state_of(int index) {
   static std::mutex mutex;
   static auto& states = *new std::map<int, State>;
   const std::lock_guard lock(mutex);
+  if (!states.contains(index))
+    use_gpu(index);
   check(cudaSetDevice(index), "device: choosing the GPU");
   const auto [place, fresh] = states.try_emplace(index);
   State& state = place->second;

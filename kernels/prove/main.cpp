@@ -1,5 +1,6 @@
-// likely-prove FIRST MODULE LIBRARY [MODULE LIBRARY]…: what prove_apart() starts. And for a checker
-// that watches every access, where comparing again what has been proven would take too long:
+// likely-prove FIRST GPU MODULE LIBRARY [MODULE LIBRARY]…: what prove_apart() starts. And for a
+// checker that watches every access, where comparing again what has been proven would take too
+// long:
 //
 //   likely-prove --families MODULE
 //   likely-prove --launch MODULE FAMILY FIRST SECONDS
@@ -64,9 +65,9 @@ int run(const std::vector<std::string>& words) {
     return 0;
   }
   std::vector<Module> modules;
-  for (std::size_t i = 2; i + 1 < words.size(); i += 2)
+  for (std::size_t i = 3; i + 1 < words.size(); i += 2)
     modules.push_back({words[i], words[i + 1]});
-  return run_proofs(std::stoul(words[1]), modules);
+  return run_proofs(std::stoul(words[1]), std::stoi(words[2]), modules);
 }
 
 }  // namespace

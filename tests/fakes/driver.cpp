@@ -27,8 +27,9 @@ int cuDeviceGet(int* device, int index) {
   *device = index;
   return 0;
 }
-int cuDeviceGetName(char* name, int size, int) {
-  std::snprintf(name, static_cast<std::size_t>(size), "Fake GPU");
+int cuDeviceGetName(char* name, int size, int device) {
+  std::snprintf(name, static_cast<std::size_t>(size), "%s",
+                device == 2 ? "Another GPU" : "Fake GPU");
   return 0;
 }
 int cuDeviceGetAttribute(int* value, int attribute, int) {

@@ -168,6 +168,34 @@ TEST_CASE("first contact: verdicts come back from the record, digit for digit") 
   CHECK(!recorded_verdicts(contact));
 }
 
+TEST_CASE("first contact: equal GPUs share a record, another one has its own") {
+  setenv("FAKE_COUNT", "3", 1);
+  const Contact first = own_contact(Cuda::gpu, ask_driver(FAKE_DRIVER, 0)),
+                equal = own_contact(Cuda::gpu, ask_driver(FAKE_DRIVER, 1)),
+                other = own_contact(Cuda::gpu, ask_driver(FAKE_DRIVER, 2));
+  unsetenv("FAKE_COUNT");
+  CHECK(equal.index == 1);
+  CHECK(equal.key == first.key);
+  CHECK(other.key != first.key);
+}
+
+TEST_CASE(
+    "first contact: a device whose plain kernel failed is refused by name when it is opened") {
+  const Cache cache;
+  std::vector<Verdict> verdicts = planted_verdicts();
+  for (Verdict& verdict : verdicts)
+    if (verdict.kernel == "planted/plain/f32")
+      verdict.problem = "it crashed";
+  record_verdicts(planted_contact(), verdicts);
+  CHECK_THROWS_WITH_AS(open_proven(planted_contact()),
+                       "device: cuda:0, a planted device, is refused: a kernel failed its proof "
+                       "that stands in for others: planted/plain/f32, a row: it crashed; error 0, "
+                       "bound 1e-06. Take --device cpu; a new driver or build is tried anew, and "
+                       "./likely doctor --prove tries again.",
+                       UsageError);
+  CHECK(!opened_cuda());
+}
+
 TEST_CASE("first contact: a device that cannot be opened is refused, and not put on record") {
   const Cache cache;
   Contact contact = planted_contact();
@@ -182,8 +210,9 @@ TEST_CASE("first contact: a device that cannot be opened is refused, and not put
 }
 
 TEST_CASE("first contact: what failed is never chosen, and asked for by name it throws") {
-  open_cuda_unproven(PLANTED);
-  refuse_failed(planted_contact(), planted_verdicts());
+  const Cache cache;
+  record_verdicts(planted_contact(), planted_verdicts());
+  open_proven(planted_contact());
   void* const module = dlopen(PLANTED, RTLD_NOW | RTLD_NOLOAD);
   REQUIRE(module);
   const auto twice = reinterpret_cast<void (*)(const Tensor&, const char*, Tensor&)>(

@@ -11,11 +11,12 @@ using namespace likely::kernels;
 
 namespace {
 
+using Answers = std::vector<std::pair<const char*, const char*>>;
+
 // The driver's answers while it lives.
 class Told {
  public:
-  explicit Told(std::vector<std::pair<const char*, const char*>> answers)
-      : answers_(std::move(answers)) {
+  explicit Told(Answers answers) : answers_(std::move(answers)) {
     for (const auto& [name, value] : answers_)
       setenv(name, value, 1);
   }
@@ -25,10 +26,10 @@ class Told {
   }
 
  private:
-  std::vector<std::pair<const char*, const char*>> answers_;
+  Answers answers_;
 };
 
-std::string problem(std::vector<std::pair<const char*, const char*>> answers) {
+std::string problem(Answers answers) {
   const Told told(std::move(answers));
   return ask_driver(FAKE_DRIVER).problem;
 }
@@ -51,6 +52,16 @@ TEST_CASE("gpu: a driver's device is described") {
   CHECK(gpu.minor == 0);
   CHECK(gpu.memory == std::size_t{80} << 30);
   CHECK(gpu.driver == 13000);
+}
+
+TEST_CASE(
+    "gpu: the second of two is described as the first is; where there is none of that number, it "
+    "says so") {
+  const Told told(Answers{{"FAKE_COUNT", "2"}});
+  CHECK(ask_driver(FAKE_DRIVER, 1).name == "Fake GPU");
+  CHECK(ask_driver(FAKE_DRIVER, 1).index == 1);
+  CHECK(ask_driver(FAKE_DRIVER, 2).problem ==
+        "the driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it)");
 }
 
 TEST_CASE("gpu: each reason against using one is told") {

@@ -84,16 +84,28 @@ std::string gpu_text() {
                      serves ? "" : ". Not used: " + reason);
 }
 
-// Of the GPU there is, or of the emulated one where its kernels were proven.
+// Of the GPUs there are, or of the emulated one where its kernels were proven.
 std::string proofs_text(bool prove) {
   const kernels::Cuda cuda = kernels::cuda_here();
   const bool gpu = cuda == kernels::Cuda::gpu;
   require<UsageError>(!prove || gpu || kernels::emulated_kernels_built(),
                       "doctor --prove: there is no GPU here, and the kernels that emulate one are "
                       "not built. Build the target likely_emulated.");
-  std::vector<kernels::Contact> contacts = kernels::vendor_contacts();
-  if (gpu || kernels::emulated_kernels_built())
-    contacts.insert(contacts.begin(), kernels::own_contact(cuda));
+  std::vector<kernels::Contact> contacts;
+  const auto add = [&](const kernels::Contact& contact) {
+    if (std::none_of(contacts.begin(), contacts.end(), [&](const kernels::Contact& other) {
+          return other.key == contact.key;  // of an equal GPU
+        }))
+      contacts.push_back(contact);
+  };
+  if (!gpu && kernels::emulated_kernels_built())
+    add(kernels::own_contact(cuda));
+  for (int i = 0; gpu && i < kernels::find_gpu().count; ++i)
+    if (const kernels::Gpu& each = kernels::find_gpu(i); each.problem.empty()) {
+      add(kernels::own_contact(cuda, each));
+      for (const kernels::Contact& contact : kernels::vendor_contacts(each))
+        add(contact);
+    }
   std::string text;
   for (const kernels::Contact& contact : contacts) {
     const auto verdicts =
