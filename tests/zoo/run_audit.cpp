@@ -1,5 +1,6 @@
 // Audits of models that keep what they claim, and of models with one fault each.
 #include <cmath>
+#include <cstdlib>
 
 #include "tensor/nearest.h"
 #include "tests/zoo/tiny_run.h"
@@ -224,6 +225,10 @@ TEST_CASE("audit: a blind spot that a model is known for is counted, and must be
 }
 
 TEST_CASE("audit: of 256 levels the last elements take all values") {
+  if (std::getenv("LIKELY_TEST_SMALL")) {
+    MESSAGE("skipped: half a minute under a sanitizer, which sees the same with two levels");
+    return;
+  }
   const Audit found = chain_with(Fault::none, "shapes-rgb", 1);
   CHECK(holding(found) == of_autoregressive);
   CHECK(named(found, "probabilities add up to 1").words ==
@@ -325,7 +330,6 @@ TEST_CASE(
 namespace {
 
 // A small diffusion whose terms do not add up to its bound, or which few times estimate wrongly.
-// bound.
 class Miscounted : public Ddpm {
  public:
   enum class Lie { none, sum, estimate };
@@ -363,8 +367,9 @@ Audit diffusion_with(Miscounted::Lie lie) {
 }  // namespace
 
 TEST_CASE("audit: a diffusion's terms add up to its bound, which few times estimate") {
-  CHECK(holding(diffusion_with(Miscounted::Lie::none)) == "terms of the bound, all times at once");
-  CHECK(failing(diffusion_with(Miscounted::Lie::none)) == "");
+  const Audit right = diffusion_with(Miscounted::Lie::none);
+  CHECK(holding(right) == "terms of the bound, all times at once");
+  CHECK(failing(right) == "");
   CHECK(failing(diffusion_with(Miscounted::Lie::sum)) == "terms of the bound");
   CHECK(failing(diffusion_with(Miscounted::Lie::estimate)) == "all times at once");
 }
