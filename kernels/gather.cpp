@@ -7,16 +7,19 @@
 namespace likely::kernels {
 namespace {
 
-// The index, contiguous and checked before any work. (On another device than the CPU that waits; in
-// a recording it cannot be: kernels then make NaN of an index that is out of range, which the guard
-// of the update finds, and the update that explains it is not recorded.)
+thread_local int late_checks = 0;
+
+// The index, contiguous and checked before any work. (On another device than the CPU that waits,
+// and in a recording it cannot be: kernels make NaN of an index that is out of range too.)
 Tensor checked(const char* operation, const Tensor& x, const Tensor& index, const char* what,
                std::int64_t end) {
   require(x.device() == index.device(),
           "{}: tensors of two devices: {} with an index on {}. Use to() first.", operation,
           x.device(), index.device());
   const Tensor flat = contiguous(index);
-  if (flat.is_meta() || (recording() && flat.device().kind != Device::cpu))
+  const bool later =
+      recording() || (late_checks && is_floating(x.dtype()));  // integers have no NaN
+  if (flat.is_meta() || (later && flat.device().kind != Device::cpu))
     return flat;
   const Tensor here = flat.to(Device::cpu);
   const std::int64_t* values = here.data<std::int64_t>();
@@ -63,6 +66,9 @@ Family<GatherBackend>& gather_family() {
   static Family<GatherBackend> family("gather");
   return family;
 }
+
+LateIndexChecks::LateIndexChecks() { ++late_checks; }
+LateIndexChecks::~LateIndexChecks() { --late_checks; }
 
 Tensor take(const Tensor& x, const Tensor& index) {
   check_form("take", x, index, 0);

@@ -15,6 +15,15 @@ Tensor pick(const Tensor& x, const Tensor& index);
 // The adjoint: g [n] → [n, classes], zero but for element index[i] of row i.
 Tensor place(const Tensor& g, const Tensor& index, std::int64_t classes);
 
+// While one is alive, this thread does not wait for a GPU's indices: what an index out of range
+// would have read or written is NaN, as in a recording. For work whose results something looks at
+// later, as the guard of an update does (kernels/optimiser.h).
+struct LateIndexChecks {
+  LateIndexChecks();
+  LateIndexChecks(const LateIndexChecks&) = delete;
+  ~LateIndexChecks();
+};
+
 struct GatherProblem {
   DType dtype;
   std::int64_t rows, count, width;  // rows of the table, indices, elements a row

@@ -62,14 +62,17 @@ __global__ void __launch_bounds__(cuda::block_threads) place_elements(GatherArgu
     return;
   const auto row = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) /
                                              static_cast<std::uint64_t>(a.width));
-  const bool there = at - row * a.width == a.index[row];
-  static_cast<T*>(a.to)[at] = there ? static_cast<const T*>(a.from)[row] : T();
+  const std::int64_t column = a.index[row];
+  const bool within = column >= 0 && column < a.width, there = column == at - row * a.width;
+  static_cast<T*>(a.to)[at] = !within ? nothing<T>()
+                              : there ? static_cast<const T*>(a.from)[row]
+                                      : T();
 }
 
 constexpr int columns_of_a_lane = 4, warps = 4, scatter_threads = warps * cuda::warp_size;
 
 // A warp owns one row of the result and 128 of its columns. It looks through the whole index, 32
-// at a time, for the rows that are added to its own.
+// at a time, for the rows that are added to its own, and for any that are none.
 template <class T>
 __global__ void __launch_bounds__(scatter_threads) scatter_rows(GatherArguments a) {
   constexpr int columns = columns_of_a_lane * cuda::warp_size;
@@ -81,8 +84,11 @@ __global__ void __launch_bounds__(scatter_threads) scatter_rows(GatherArguments 
   if (row >= a.rows)
     return;  // the whole warp
   T sum[columns_of_a_lane]{};
+  bool outside = false;
   for (std::int64_t begin = 0; begin < a.count; begin += cuda::warp_size) {
-    const bool mine = begin + lane < a.count && a.index[begin + lane] == row;
+    const std::int64_t at = begin + lane < a.count ? a.index[begin + lane] : 0;
+    outside |= at < 0 || at >= a.rows;
+    const bool mine = begin + lane < a.count && at == row;
     unsigned found = __ballot_sync(cuda::all_lanes, mine);
     while (found) {
       const int first = cuda::first_lane(found);
@@ -94,11 +100,12 @@ __global__ void __launch_bounds__(scatter_threads) scatter_rows(GatherArguments 
           sum[j] += g[j * cuda::warp_size];
     }
   }
+  outside = __any_sync(cuda::all_lanes, outside);
   T* to = static_cast<T*>(a.to) + row * a.width + column;
   LIKELY_UNROLL
   for (int j = 0; j < columns_of_a_lane; ++j)
     if (column + j * cuda::warp_size < a.width)
-      to[j * cuda::warp_size] = sum[j];
+      to[j * cuda::warp_size] = outside ? nothing<T>() : sum[j];
 }
 
 // ---- Proofs: all results are exact.

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
+#include "kernels/graph.h"
 #include "kernels/reduce.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
@@ -83,6 +86,26 @@ TEST_CASE("gather: on meta there is a shape") {
   CHECK(scatter_add(x, index, 9).shape() == Shape{9, 3});
   CHECK(pick(x, index).shape() == Shape{5});
   CHECK(place(pick(x, index), index, 4).shape() == Shape{5, 4});
+}
+
+TEST_CASE("gather: where something looks at the results later, a GPU's index is not waited for") {
+  const Tensor x = filled({3, 2}, 0), index = index_of({0, 3});
+  const auto reads = [&] {
+    const std::uint64_t before = traffic().reads;
+    const Tensor taken = take(x, index);
+    const std::uint64_t after = traffic().reads;
+    if (on_cuda())
+      CHECK(std::isnan(to_doubles(taken)[2]));
+    return after - before;
+  };
+  {
+    const LateIndexChecks late;
+    if (on_cuda())
+      CHECK(reads() == 0);
+    else
+      CHECK(message(reads).starts_with("take: an index is out of range: index[1] is 3"));
+  }
+  CHECK(message(reads).starts_with("take: an index is out of range: index[1] is 3"));
 }
 
 TEST_CASE("gather: an index out of range is named, and other errors") {

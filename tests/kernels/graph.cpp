@@ -142,12 +142,15 @@ TEST_CASE("graphs: an index out of range, recorded, makes NaN and reads nothing 
   if (!on_cuda())
     return;
   const Tensor table = filled({4, 5}, 1), index = tensor({3}, std::vector<std::int64_t>{0, 1, 2}),
-               rows = filled({3, 5}, 0), picked = filled({3}, 0);
+               rows = filled({3, 5}, 0), picked = filled({3}, 0), placed = filled({3, 4}, 0),
+               added = filled({4, 5}, 0);
   Graph graph(device_under_test());
   const auto run = [&] {
     graph.run([&] {
       copy_into(rows, take(table, index));
       copy_into(picked, pick(rows, index));
+      copy_into(placed, place(picked, index, 4));
+      copy_into(added, scatter_add(rows, index, 4));
     });
   };
   run();
@@ -159,4 +162,8 @@ TEST_CASE("graphs: an index out of range, recorded, makes NaN and reads nothing 
     CHECK(std::isnan(to_doubles(rows)[static_cast<std::size_t>(i)]));
   CHECK(to_doubles(picked)[0] == 1);
   CHECK(std::isnan(to_doubles(picked)[1]));
+  CHECK(to_doubles(placed)[0] == 1);
+  CHECK(std::isnan(to_doubles(placed)[7]));
+  for (const double each : to_doubles(added))
+    CHECK(std::isnan(each));
 }

@@ -225,17 +225,21 @@ TEST_CASE("graphs: what replayed steps take is planned to the byte") {
 namespace {
 
 // A discriminator and a generator of one weight each, whose losses a test can make NaN on the
-// device.
+// device, or of a factor that is not there.
 class Scales : public Model {
  public:
-  static inline Tensor factors;  // [2]
+  static inline Tensor factors, index;  // [2] of each network
 
   std::vector<Network> networks() override { return {{"first", a_, {}}, {"second", b_, {}}}; }
   Variable loss(std::size_t network, const Batch& batch, Random&) override {
     const Variable x = mean(batch.images);
+    const auto row = static_cast<std::int64_t>(network);
     return square(network == 0 ? a_.weight() * x : b_.weight() - x) *
-           Variable(factors.slice(0, static_cast<std::int64_t>(network),
-                                  static_cast<std::int64_t>(network) + 1));
+           take(Variable(factors), index.slice(0, row, row + 1));
+  }
+  static void reset() {
+    factors = kernels::full({2}, 1, DType::f32, device_under_test());
+    index = Tensor::of<std::int64_t>({2}, std::vector<std::int64_t>{0, 1}, device_under_test());
   }
   Tensor step(StepContext& context) override {
     Batch batch;
@@ -271,7 +275,7 @@ TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as b
     std::vector<std::map<std::string, std::vector<std::byte>>> left;
     for (const char* graphs : {"off", "on"}) {
       CAPTURE(graphs);
-      Scales::factors = kernels::full({2}, 1, DType::f32, device_under_test());
+      Scales::reset();
       Trainer trainer(description, configured(example, {{"graphs", graphs}}), data,
                       device_under_test());
       std::vector<Turn> turns;
@@ -279,7 +283,7 @@ TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as b
       kernels::fill(Scales::factors.slice(0, network, network + 1), std::nan(""));
       CHECK(
           message_of<Diverged>([&] { run_late(trainer, 9, turns); }) ==
-          fmt::format("train: step 7 diverged in the update of {}: multiply: output 0 of shape "
+          fmt::format("train: step 7 diverged in the update of {}: take: output 0 of shape "
                       "[1] is nan at [0]. The parameters are as before this update. Lower --rate, "
                       "or look at the data.",
                       network == 0 ? "first" : "second"));
@@ -291,5 +295,31 @@ TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as b
     std::memcpy(&state, left[1].at("step_state").data(), sizeof state);
     CHECK(state.update == 12 + static_cast<std::uint64_t>(network));
   }
-  Scales::factors = Tensor();
+  Scales::factors = Scales::index = Tensor();
+}
+
+TEST_CASE("graphs: an index out of range is named, though no step waits for its indices") {
+  ModelDescription description = tiny_description();
+  description.make = [](const Settings&, const DataInfo&) { return std::make_unique<Scales>(); };
+  const Example example{"scales", description, {}, {2}, 0};
+  const FewRows data({2}, 0, 64);
+  std::vector<std::map<std::string, std::vector<std::byte>>> left;
+  for (const char* graphs : {"off", "on"}) {
+    CAPTURE(graphs);
+    Scales::reset();
+    Trainer trainer(description, configured(example, {{"graphs", graphs}}), data,
+                    device_under_test());
+    const std::uint64_t reads = kernels::traffic().reads;
+    std::vector<Turn> turns;
+    run_late(trainer, 6, turns);
+    CHECK(kernels::traffic().reads == reads);
+    kernels::fill(Scales::index.slice(0, 1, 2), 2);
+    CHECK(message_of<Error>([&] { run_late(trainer, 9, turns); }) ==
+          "take: an index is out of range: index[0] is 2, rows are [0, 2). Check where the indices "
+          "come from.");
+    CHECK(turns.size() == 6);
+    left.push_back(bits_of(trainer));
+  }
+  CHECK(left[0] == left[1]);
+  Scales::factors = Scales::index = Tensor();
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/choice.h"
 #include "kernels/copy.h"
+#include "kernels/gather.h"
 #include "zoo/run/trainer.h"
 
 namespace likely {
@@ -40,6 +41,7 @@ void Trainer::start() {
 void Trainer::run_step(Kind& kind) {
   place_ = 0;
   recorded_.clear();
+  const kernels::LateIndexChecks late;  // launched as it would be recorded: the guard finds it
   const Tensor loss = model_->step(*this);
   require(!filled_ || place_ == batches_a_turn_,
           "train: a step takes {} batches where one before took {}. Use --graphs off.", place_,
