@@ -4,8 +4,9 @@
 //   ./likely bench kernels --filter 784 --threads 1 --json kernels.json
 //   ./likely bench kernels --device cuda --precision bf16
 //
-// Own and vendor run in turn, in blocks of a few milliseconds; a time is the median of its blocks,
-// a ratio the median of the ratios of neighbouring blocks: what disturbs the machine meets both.
+// The vendor's is the fastest plan of its library that gives own's result. Own and vendor run in
+// turn, in blocks of a few milliseconds; a time is the median of its blocks, a ratio the median of
+// the ratios of neighbouring blocks: what disturbs the machine meets both.
 #include <CLI/CLI.hpp>
 #include <fstream>
 

@@ -236,7 +236,8 @@ int main(int argc, char** argv) {
   app.add_option("--peer-python", o.python, "a Python that has torch");
   app.add_option("--peer-script", o.script, "peer_torch.py");
   app.add_option("--only", o.only, "these modes of PyTorch alone, as the table names them");
-  app.add_option("--kernels", o.kernels, "ours: own, vendor, fastest, or family=choice [own]");
+  app.add_option("--kernels", o.kernels,
+                 "ours: own, vendor, fastest, fastest-vendor, or family=choice [own]");
   app.add_option("--rounds", o.rounds, "pairs of processes for each PyTorch mode")
       ->capture_default_str();
   app.add_option("--steps", o.steps, "timed steps a process")->capture_default_str();

@@ -10,10 +10,12 @@
 namespace likely::kernels {
 
 enum class Source { own, vendor };
-enum class Choice { own, vendor, fastest };
+enum class Choice { own, vendor, fastest, fastest_vendor };
 
 // The choice for a family, from `--kernels own`, `--kernels vendor`, `--kernels matmul=vendor`.
-// A family without a vendor path uses own; asking for a vendor library that is missing on `device`
+// `vendor` takes the plan that a library's heuristics put first, `fastest-vendor` the fastest of
+// its plans that gives own's result, `fastest` the faster of that and own (kernels/choice.h). A
+// family without a vendor path uses own; asking for a vendor library that is missing on `device`
 // throws UsageError.
 void choose_kernels(const std::string& specification, Device device = {});
 Choice choice_for(const std::string& family);
@@ -78,7 +80,24 @@ class Family {
     return vendor && vendor->serves(problem) ? *vendor : own(device);
   }
 
-  // The one for a device under the choice in force (`fastest` reads as own here; see choice.h).
+  // The same, where both can be measured: `fastest` takes whom `measure(problem, own, vendor)`
+  // finds, and the problem the vendor's plan.
+  template <class Problem, class F>
+  const Implementation& serving(Device device, Problem& problem, F measure) const {
+    const Choice choice = choice_for(name_);
+    const Implementation* vendor = choice == Choice::own ? nullptr : find(device, Source::vendor);
+    if (!vendor || !vendor->serves(problem))
+      return own(device);
+    if (choice == Choice::vendor)
+      return *vendor;
+    const auto found = measure(problem, own(device), *vendor);
+    if (found.plan < 0 || (choice == Choice::fastest && found.source == Source::own))
+      return own(device);
+    problem.plan = found.plan;
+    return *vendor;
+  }
+
+  // The one for a device under the choice in force (`fastest` reads as own here).
   const Implementation& serving(Device device) const {
     const Implementation* vendor = chosen_vendor(device);
     return vendor ? *vendor : own(device);
@@ -91,7 +110,10 @@ class Family {
     Implementation implementation;
   };
   const Implementation* chosen_vendor(Device device) const {
-    return choice_for(name_) == Choice::vendor ? find(device, Source::vendor) : nullptr;
+    const Choice choice = choice_for(name_);
+    return choice == Choice::vendor || choice == Choice::fastest_vendor
+               ? find(device, Source::vendor)
+               : nullptr;
   }
 
   const char* name_;

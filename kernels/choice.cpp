@@ -2,6 +2,7 @@
 #include "kernels/choice.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <mutex>
 #include <set>
@@ -88,10 +89,10 @@ struct Chosen {
 };
 
 Chosen chosen;
-std::map<std::string, Source> measured;
+std::map<std::string, Winner> measured;
 
 Choice parse_choice(const std::string& word) {
-  const std::vector<std::string> words = {"own", "vendor", "fastest"};
+  const std::vector<std::string> words = {"own", "vendor", "fastest", "fastest-vendor"};
   for (std::size_t i = 0; i < words.size(); ++i)
     if (word == words[i])
       return static_cast<Choice>(i);
@@ -112,6 +113,20 @@ void choose(Chosen& to, const std::string& item) {
                       "--kernels: there is no family \"{}\". Did you mean {}? There are {}.",
                       family, nearest(family, known), joined(known));
   to.by_family[family] = parse_choice(item.substr(equals + 1));
+}
+
+// "own", "own 3" or "vendor 3": who won, and the fastest plan of the vendor's.
+std::optional<Winner> winner_in(const std::string& words) {
+  const std::size_t space = std::min(words.find(' '), words.size());
+  const std::string source = words.substr(0, space);
+  const bool own = source == "own";
+  int plan = own ? -1 : 0;
+  const char* const end = words.data() + words.size();
+  if ((!own && source != "vendor") ||
+      (space < words.size() &&
+       std::from_chars(words.data() + space + 1, end, plan) != std::from_chars_result{end, {}}))
+    return std::nullopt;
+  return Winner{own ? Source::own : Source::vendor, plan};
 }
 
 Choice choice_in(const Chosen& what, const std::string& family) {
@@ -153,7 +168,8 @@ Choice choice_for(const std::string& family) {
 bool named_for_vendor(const std::string& family) {
   const std::lock_guard lock(mutex);
   const auto found = chosen.by_family.find(family);
-  return found != chosen.by_family.end() && found->second == Choice::vendor;
+  return found != chosen.by_family.end() &&
+         (found->second == Choice::vendor || found->second == Choice::fastest_vendor);
 }
 
 std::string chosen_kernels() {
@@ -202,15 +218,15 @@ std::vector<Contact> vendor_contacts(const Gpu& gpu) {
   return all;
 }
 
-Source fastest(const std::string& key, const std::function<Source()>& measure) {
+Winner fastest(const std::string& key, const std::function<Winner()>& measure) {
   if (const auto known = remembered_choice(key))
     return *known;
-  const Source found = measure();
+  const Winner found = measure();
   const std::lock_guard lock(mutex);
   return measured.try_emplace(key, found).first->second;
 }
 
-std::optional<Source> remembered_choice(const std::string& key) {
+std::optional<Winner> remembered_choice(const std::string& key) {
   const std::lock_guard lock(mutex);
   const auto known = measured.find(key);
   return known == measured.end() ? std::nullopt : std::optional(known->second);
@@ -219,23 +235,24 @@ std::optional<Source> remembered_choice(const std::string& key) {
 std::string remembered_choices() {
   const std::lock_guard lock(mutex);
   std::string text;
-  for (const auto& [key, source] : measured)
-    text += fmt::format("{}: {}\n", key, source == Source::own ? "own" : "vendor");
+  for (const auto& [key, winner] : measured)
+    text += fmt::format("{}: {}{}\n", key, winner.source == Source::own ? "own" : "vendor",
+                        winner.plan < 0 ? "" : fmt::format(" {}", winner.plan));
   return text;
 }
 
 void restore_choices(const std::string& text) {
-  std::map<std::string, Source> restored;
+  std::map<std::string, Winner> restored;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string line = text.substr(begin, end - begin);
     const std::size_t colon = line.rfind(": ");
-    const std::string word = colon == std::string::npos ? "" : line.substr(colon + 2);
-    require<DataError>(word == "own" || word == "vendor",
+    const auto winner = winner_in(colon == std::string::npos ? "" : line.substr(colon + 2));
+    require<DataError>(winner.has_value(),
                        "remembered kernels: a line is no choice: \"{}\". Delete the record; "
                        "fastest measures again.",
                        line);
-    restored[line.substr(0, colon)] = word == "own" ? Source::own : Source::vendor;
+    restored.insert_or_assign(line.substr(0, colon), *winner);
     begin = end + 1;
   }
   const std::lock_guard lock(mutex);

@@ -38,11 +38,18 @@ class ChoiceFor {
   std::optional<Choice> before_;  // where it had one of its own
 };
 
-// Under `fastest`: which of the two serves the problem that `key` spells out, the library's version
-// with it. `measure` decides on the first call (and not own only where the outputs agree), memory
-// from then on.
-Source fastest(const std::string& key, const std::function<Source()>& measure);
-std::optional<Source> remembered_choice(const std::string& key);
+// What measuring found: who is faster, own or the vendor by the fastest of its plans. 0 is the plan
+// that its heuristics put first; -1: none gave own's result.
+struct Winner {
+  Source source;
+  int plan;
+  bool operator==(const Winner&) const = default;
+};
+
+// Under `fastest`: who serves the problem that `key` spells out, the library's version with it.
+// `measure` decides on the first call, memory from then on.
+Winner fastest(const std::string& key, const std::function<Winner()>& measure);
+std::optional<Winner> remembered_choice(const std::string& key);
 
 // All that was measured so far, a line a problem, and back: a run records it, resume restores it.
 std::string remembered_choices();

@@ -126,22 +126,15 @@ void add_epilogue(const char* operation, ConvolutionProblem& p, const Epilogue& 
   p.slope = epilogue.slope;
 }
 
-const ConvolutionBackend& backend_for(const ConvolutionProblem& problem, Device device) {
-  const Family<ConvolutionBackend>& family = convolution_family();
-  const ConvolutionBackend* vendor = family.find(device, Source::vendor);
-  const ConvolutionBackend* own = family.find(device, Source::own);
-  const Choice choice = choice_for(family.name());
-  const bool vendor_serves = vendor && choice != Choice::own && vendor->serves(problem);
-  if (vendor_serves && (choice == Choice::vendor || !own ||
-                        fastest_source(problem, *own, *vendor) == Source::vendor))
-    return *vendor;
-  require(own, "convolution: no kernel for the device {}.", device);
+const ConvolutionBackend& backend_for(ConvolutionProblem& problem, Device device) {
+  const ConvolutionBackend& found =
+      convolution_family().serving(device, problem, fastest_convolution);
   require<UsageError>(
-      own->serves(problem),
+      found.serves(problem),
       "convolution: tf32 needs the device cuda: the operands are on {}. Move them there, or take "
       "--precision f32.",
       served(device));
-  return *own;
+  return found;
 }
 
 // A kernel that covers the image has one place, where it is a product of matrices: so is a kernel
@@ -159,7 +152,7 @@ ConvolutionProblem simplified(ConvolutionProblem p) {
 void launch(const ConvolutionProblem& given, const Tensor& result, const Into& into) {
   if (result.numel() == 0)
     return;
-  const ConvolutionProblem p = simplified(given);
+  ConvolutionProblem p = simplified(given);
   const ConvolutionBackend& backend = backend_for(p, result.device());
   const auto bytes = static_cast<std::int64_t>(backend.workspace(p, threads()));
   const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, result.device()) : Tensor();

@@ -71,6 +71,7 @@ struct ConvolutionProblem {
   const void* bias;  // a value a channel of the result
   Activation activation;
   float slope;
+  int plan = 0;  // of a vendor's: the one that its heuristics put first, and those behind it
 };
 
 struct ConvolutionBackend {

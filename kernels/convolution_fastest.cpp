@@ -10,11 +10,12 @@ std::string key_of(const ConvolutionProblem& p) {
   constexpr const char* names[] = {"forward", "data", "weight"};
   return fmt::format(
       "convolution {} {} {}x{}x{} {}/{} to {}x{} {}, kernel {}x{} stride {}x{} dilation {}x{} "
-      "padding {},{}{}{} activation {}",
+      "padding {},{}{}{} activation {}{}",
       names[static_cast<int>(p.direction)], p.dtype, p.batch, p.image.rows, p.image.columns, p.in,
       p.groups, p.output.rows, p.output.columns, p.out, p.kernel.rows, p.kernel.columns,
       p.stride.rows, p.stride.columns, p.dilation.rows, p.dilation.columns, p.top, p.left,
-      p.add ? " add" : "", p.biased ? " bias" : "", static_cast<int>(p.activation));
+      p.add ? " add" : "", p.biased ? " bias" : "", static_cast<int>(p.activation),
+      alignments({p.x, p.w, p.y}));
 }
 
 void* ConvolutionProblem::*result_of(Direction direction) {
@@ -37,21 +38,24 @@ Size size_of_result(const ConvolutionProblem& p) {
 
 }  // namespace
 
-Source fastest_source(const ConvolutionProblem& problem, const ConvolutionBackend& own,
-                      const ConvolutionBackend& vendor) {
-  const auto backend = [&](Source source) -> const ConvolutionBackend& {
-    return source == Source::own ? own : vendor;
-  };
-  const auto result = result_of(problem.direction);
-  const Size size = size_of_result(problem);
-  return winner_of({"convolution", key_of(problem), problem.*result, problem.dtype, problem.tf32,
-                    size.elements, size.terms, problem.add,
-                    [&](Source source) { return backend(source).workspace(problem, threads()); },
-                    [&](Source source, void* to, void* workspace) {
-                      ConvolutionProblem copy = problem;
-                      copy.*result = to;
-                      backend(source).fill(copy, workspace);
-                    }});
+Winner fastest_convolution(const ConvolutionProblem& p, const ConvolutionBackend& own,
+                           const ConvolutionBackend& vendor) {
+  const auto result = result_of(p.direction);
+  const Size size = size_of_result(p);
+  return winner_of(
+      {"convolution",
+       key_of(p),
+       p.dtype,
+       p.tf32,
+       p.add,
+       {{p.dtype, size.elements, size.terms, p.*result}}},
+      p, own, vendor, {result},
+      [](const ConvolutionBackend& by, const ConvolutionProblem& q) {
+        return by.workspace(q, threads());
+      },
+      [](const ConvolutionBackend& by, const ConvolutionProblem& q, void* memory) {
+        by.fill(q, memory);
+      });
 }
 
 }  // namespace likely::kernels

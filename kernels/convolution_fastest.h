@@ -1,10 +1,11 @@
 // `--kernels convolution=fastest`.
 #pragma once
+#include "kernels/choice.h"
 #include "kernels/convolution.h"
 
 namespace likely::kernels {
 
-Source fastest_source(const ConvolutionProblem& problem, const ConvolutionBackend& own,
-                      const ConvolutionBackend& vendor);
+Winner fastest_convolution(const ConvolutionProblem& problem, const ConvolutionBackend& own,
+                           const ConvolutionBackend& vendor);
 
 }  // namespace likely::kernels

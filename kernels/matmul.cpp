@@ -79,22 +79,14 @@ Tensor output(const Tensor& a, const Tensor& b, const Shape& shape, const Into& 
   return out;
 }
 
-const MatmulBackend& backend_for(const MatmulProblem& problem, Device device) {
-  const Family<MatmulBackend>& family = matmul_family();
-  const MatmulBackend* vendor = family.find(device, Source::vendor);
-  const MatmulBackend* own = family.find(device, Source::own);
-  const Choice choice = choice_for(family.name());
-  const bool vendor_serves = vendor && choice != Choice::own && vendor->serves(problem);
-  if (vendor_serves && (choice == Choice::vendor || !own ||
-                        fastest_source(problem, *own, *vendor) == Source::vendor))
-    return *vendor;
-  require(own, "matmul: no kernel for the device {}.", device);
+const MatmulBackend& backend_for(MatmulProblem& problem, Device device) {
+  const MatmulBackend& found = matmul_family().serving(device, problem, fastest_matmul);
   require<UsageError>(
-      own->serves(problem),
+      found.serves(problem),
       "matmul: tf32 needs the device cuda: the operands are on {}. Move them there, "
       "or take --precision f32.",
       served(device));
-  return *own;
+  return found;
 }
 
 // The problem with `axes` as its rows and batch; those beyond are looped over here.
@@ -109,6 +101,8 @@ void launch(MatmulProblem problem, const std::vector<Axis>& axes, const Tensor& 
     problem.c_batch = axes[1].c;
   }
   const MatmulBackend& backend = backend_for(problem, out.device());
+  if (axes.size() > 2)
+    problem.plan = 0;  // what was measured is the first part, others may be aligned otherwise
   const auto bytes = static_cast<std::int64_t>(backend.workspace(problem, threads()));
   const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, out.device()) : Tensor();
   const double size = static_cast<double>(size_of(problem.dtype)), batch = problem.batch,

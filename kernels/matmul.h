@@ -39,6 +39,7 @@ struct MatmulProblem {
   const void* bias;  // [n] adjacent
   Activation activation;
   float slope;
+  int plan = 0;  // of a vendor's: the one that its heuristics put first, and those behind it
 };
 
 struct MatmulBackend {

@@ -1,10 +1,11 @@
 // `--kernels matmul=fastest`.
 #pragma once
+#include "kernels/choice.h"
 #include "kernels/matmul.h"
 
 namespace likely::kernels {
 
-Source fastest_source(const MatmulProblem& problem, const MatmulBackend& own,
+Winner fastest_matmul(const MatmulProblem& problem, const MatmulBackend& own,
                       const MatmulBackend& vendor);
 
 }  // namespace likely::kernels

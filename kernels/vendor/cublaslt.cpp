@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "kernels/fastest.h"
 #include "kernels/matmul.h"
 #include "kernels/vendor/gpu.h"
 #include "kernels/vendor/kept.h"
@@ -114,8 +115,8 @@ struct Plan {
   std::size_t workspace;
 };
 
-// The heuristic's first plan, of those whose sums are in f32 and always in the same order: none
-// that adds parts of k to the result in place.
+// The heuristic's plan of that number, of those whose sums are in f32 and always in the same order:
+// none that adds parts of k to the result in place.
 std::unique_ptr<Plan> make(const MatmulProblem& p) {
   auto made = product(p);
   if (!made)
@@ -132,24 +133,41 @@ std::unique_ptr<Plan> make(const MatmulProblem& p) {
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<std::uint32_t>(alignment(p.a)));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, static_cast<std::uint32_t>(alignment(p.c)));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<std::uint32_t>(alignment(p.c)));
-  std::array<cublasLtMatmulHeuristicResult_t, 8> found{};
+  std::array<cublasLtMatmulHeuristicResult_t, most_plans> found{};
   int count = 0;
   if (cublasLtMatmulAlgoGetHeuristic(handle(), &made->operation, &made->b, &made->a, &made->c,
                                      &made->c, &preference, static_cast<int>(found.size()),
                                      found.data(), &count) != CUBLAS_STATUS_SUCCESS)
     return nullptr;
-  for (int i = 0; i < count; ++i)
-    if (found[i].state == CUBLAS_STATUS_SUCCESS && found[i].workspaceSize <= most_workspace)
+  for (int i = 0, left = p.plan; i < count; ++i)
+    if (found[i].state == CUBLAS_STATUS_SUCCESS && found[i].workspaceSize <= most_workspace &&
+        left-- == 0)
       return std::make_unique<Plan>(Plan{found[i].algo, found[i].workspaceSize});
   return nullptr;
 }
 
 std::shared_ptr<const Plan> plan_for(const MatmulProblem& p) {
-  static auto& kept = *new Kept<std::array<std::int64_t, 19>, Plan>;
-  return kept.get({current_device().index, p.batch, p.m, p.n, p.k, static_cast<int>(p.dtype),
-                   p.a_batch, p.a_row, p.a_column, p.b_batch, p.b_row, p.b_column, p.c_batch,
-                   p.c_row, p.add + 2 * p.biased + 4 * p.tf32, static_cast<int>(p.activation),
-                   alignment(p.a), alignment(p.b), alignment(p.c)},
+  static auto& kept = *new Kept<std::array<std::int64_t, 20>, Plan>;
+  return kept.get({current_device().index,
+                   p.batch,
+                   p.m,
+                   p.n,
+                   p.k,
+                   static_cast<int>(p.dtype),
+                   p.a_batch,
+                   p.a_row,
+                   p.a_column,
+                   p.b_batch,
+                   p.b_row,
+                   p.b_column,
+                   p.c_batch,
+                   p.c_row,
+                   p.add + 2 * p.biased + 4 * p.tf32,
+                   static_cast<int>(p.activation),
+                   alignment(p.a),
+                   alignment(p.b),
+                   alignment(p.c),
+                   p.plan},
                   [&] { return make(p); });
 }
 

@@ -39,26 +39,25 @@ bool build(Plan& plan, const Descriptor& configuration, Described gpu) {
   return true;
 }
 
-void append(Plans& to, const Descriptor& graph, bool strict, Described gpu, std::size_t most,
-            cudnnBackendHeurMode_t mode) {
+// What the heuristics propose, the best first.
+std::vector<Descriptor> proposals(const Descriptor& graph, Described gpu,
+                                  cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
   if (gpu)
     heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *gpu);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, {mode});
+  std::vector<Descriptor> found;
   if (!heuristic.finish())
-    return;
-  std::vector<Descriptor> configurations;
-  std::vector<cudnnBackendDescriptor_t> found;
+    return found;
+  std::vector<cudnnBackendDescriptor_t> raw;
   for (int i = 0; i < 64; ++i)
-    found.push_back(configurations.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).raw());
+    raw.push_back(found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).raw());
   const std::int64_t count =
-      heuristic.get(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, found.data(),
-                    static_cast<std::int64_t>(found.size()));
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count) && to.size() < most; ++i)
-    if (Plan plan; fits(strict, plan.notes = notes_of(configurations[i])) &&
-                   build(plan, configurations[i], gpu))
-      to.push_back(std::move(plan));
+      heuristic.get(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, raw.data(),
+                    static_cast<std::int64_t>(raw.size()));
+  found.erase(found.begin() + count, found.end());
+  return found;
 }
 
 Descriptor how_pointwise(cudnnPointwiseMode_t mode, double slope = 0) {
@@ -174,7 +173,7 @@ void Operations::reshape(const TensorOf& x, const TensorOf& y) {
   add(std::move(made).finished());
 }
 
-std::unique_ptr<Plans> Operations::plans(bool strict, Described gpu, std::size_t most) const {
+std::unique_ptr<Plan> Operations::plan(bool strict, Described gpu, int number) const {
   if (!gpu)
     refuse_in_capture("cuDNN plans a computation");
   std::vector<cudnnBackendDescriptor_t> all;
@@ -186,11 +185,14 @@ std::unique_ptr<Plans> Operations::plans(bool strict, Described gpu, std::size_t
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, all.data(), all.size());
   if (!graph.finish())
     return nullptr;
-  Plans found;
-  append(found, graph, strict, gpu, most, CUDNN_HEUR_MODE_A);
-  if (found.empty())
-    append(found, graph, strict, gpu, most, CUDNN_HEUR_MODE_FALLBACK);
-  return found.empty() ? nullptr : std::make_unique<Plans>(std::move(found));
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
+    for (const Descriptor& configuration : proposals(graph, gpu, mode)) {
+      auto plan = std::make_unique<Plan>();
+      if (fits(strict, plan->notes = notes_of(configuration)) && number-- <= 0 &&
+          build(*plan, configuration, gpu))
+        return plan;
+    }
+  return nullptr;
 }
 
 std::unique_lock<std::mutex> on_stream() {

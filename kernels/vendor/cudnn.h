@@ -96,7 +96,6 @@ struct Plan {
   std::int64_t workspace = 0;
   unsigned notes = 0;  // a bit for each cudnnBackendNumericalNote_t of its engine
 };
-using Plans = std::vector<Plan>;
 
 // Operations on tensors, f32 within, and the plans for all of them as one.
 class Operations {
@@ -111,10 +110,11 @@ class Operations {
   void product(const TensorOf& a, const TensorOf& b, const TensorOf& c);
   void reshape(const TensorOf& x, const TensorOf& y);
 
-  // At most so many that can be built, the best first as cuDNN's heuristics see it; null where
-  // there is none. None whose bits differ from run to run, or that reads operands or adds up sums
-  // in fewer digits; where `strict`, none on tensor cores either, which read f32 as tf32.
-  std::unique_ptr<Plans> plans(bool strict, Described gpu, std::size_t most = 1) const;
+  // The first that can be built from the one of that number on, 0 being the best as cuDNN's
+  // heuristics see it; null where there is none. None whose bits differ from run to run, or that
+  // reads operands or adds up sums in fewer digits; where `strict`, none on tensor cores either,
+  // which read f32 as tf32.
+  std::unique_ptr<Plan> plan(bool strict, Described gpu, int number = 0) const;
 
  private:
   std::vector<Descriptor> operations_;

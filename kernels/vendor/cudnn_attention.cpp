@@ -113,14 +113,14 @@ Operations gradients_graph(const AttentionProblem& p) {
   return graph;
 }
 
-std::unique_ptr<Plans> make(const AttentionProblem& p, Described gpu = nullptr) {
+std::unique_ptr<Plan> make(const AttentionProblem& p, Described gpu = nullptr) {
   if (p.dtype != DType::bf16 || p.causal)
     return nullptr;
-  return (p.gradients ? gradients_graph(p) : values_graph(p)).plans(false, gpu);
+  return (p.gradients ? gradients_graph(p) : values_graph(p)).plan(false, gpu);
 }
 
-std::shared_ptr<const Plans> plans_for(const AttentionProblem& p) {
-  static auto& kept = *new Kept<std::array<std::int64_t, 9>, Plans>;
+std::shared_ptr<const Plan> plan_for(const AttentionProblem& p) {
+  static auto& kept = *new Kept<std::array<std::int64_t, 9>, Plan>;
   return kept.get({current_device().index, p.gradients, static_cast<int>(p.dtype), p.causal,
                    p.batch, p.queries, p.keys, p.heads, p.channels},
                   [&] { return make(p); });
@@ -130,7 +130,7 @@ bool serves(const AttentionProblem& p) {
   for (const void* address : {p.q, p.k, p.v, p.g, static_cast<const void*>(p.out)})
     if (alignment(address) != 16)
       return false;
-  return opened_cuda() == Cuda::gpu && plans_for(p) != nullptr;
+  return opened_cuda() == Cuda::gpu && plan_for(p) != nullptr;
 }
 
 // In front of the plan's: a sum a query, of the gradients.
@@ -139,7 +139,7 @@ std::int64_t bytes_of_sums(const AttentionProblem& p) {
 }
 
 std::size_t workspace(const AttentionProblem& p, int) {
-  return static_cast<std::size_t>(bytes_of_sums(p) + plans_for(p)->front().workspace);
+  return static_cast<std::size_t>(bytes_of_sums(p) + plan_for(p)->workspace);
 }
 
 const VendorPaths paths{"attention", vendor_attention, "cuDNN", {DType::bf16}};
@@ -147,15 +147,14 @@ const VendorPaths paths{"attention", vendor_attention, "cuDNN", {DType::bf16}};
 void values(const AttentionProblem& p, void* workspace) {
   paths.use(p.dtype);
   const float scale = static_cast<float>(p.scale);
-  execute(plans_for(p)->front(), {q_, k_, v_, out_, log_sum_, scale_},
+  execute(*plan_for(p), {q_, k_, v_, out_, log_sum_, scale_},
           {p.q, p.k, p.v, p.out, p.log_sum, &scale}, workspace);
 }
 
 void gradients(const AttentionProblem& p, void* workspace) {
   paths.use(p.dtype);
   const float scale = static_cast<float>(p.scale), one = 1;
-  execute(plans_for(p)->front(),
-          {q_, k_, v_, out_, log_sum_, g_, dq_, dk_, dv_, scale_, one_, sums_},
+  execute(*plan_for(p), {q_, k_, v_, out_, log_sum_, g_, dq_, dk_, dv_, scale_, one_, sums_},
           {p.q, p.k, p.v, p.out, p.log_sum, p.g, p.dq, p.dk, p.dv, &scale, &one, workspace},
           static_cast<std::byte*>(workspace) + bytes_of_sums(p));
 }
@@ -171,7 +170,7 @@ const Registered registered{
 extern "C" int likely_cudnn_attention(const AttentionProblem& problem, const std::string& gpu) {
   const Descriptor of = described(gpu);
   const auto made = make(problem, &of);
-  return made ? static_cast<int>(made->front().notes) : -1;
+  return made ? static_cast<int>(made->notes) : -1;
 }
 
 }  // namespace likely::kernels

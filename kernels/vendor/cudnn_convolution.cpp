@@ -74,7 +74,7 @@ constexpr Words words[] = {
      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA}};
 
-std::unique_ptr<Plans> make(const ConvolutionProblem& p, Described gpu = nullptr) {
+std::unique_ptr<Plan> make(const ConvolutionProblem& p, Described gpu = nullptr) {
   if (p.add || p.biased || p.activation != Activation::none || p.batch == 0 || p.in == 0 ||
       p.out == 0)
     return nullptr;
@@ -93,11 +93,11 @@ std::unique_ptr<Plans> make(const ConvolutionProblem& p, Described gpu = nullptr
   }
   Operations graph;
   graph.add(std::move(operation).finished());
-  return graph.plans(p.dtype == DType::f32 && !p.tf32, gpu);
+  return graph.plan(p.dtype == DType::f32 && !p.tf32, gpu, p.plan);
 }
 
-std::shared_ptr<const Plans> plans_for(const ConvolutionProblem& p) {
-  static auto& kept = *new Kept<std::array<std::int64_t, 23>, Plans>;
+std::shared_ptr<const Plan> plan_for(const ConvolutionProblem& p) {
+  static auto& kept = *new Kept<std::array<std::int64_t, 24>, Plan>;
   return kept.get({current_device().index,
                    static_cast<int>(p.direction),
                    static_cast<int>(p.dtype),
@@ -120,7 +120,8 @@ std::shared_ptr<const Plans> plans_for(const ConvolutionProblem& p) {
                    p.add || p.biased || p.activation != Activation::none ? -1 : p.tf32,
                    alignment(p.x),
                    alignment(p.w),
-                   alignment(p.y)},
+                   alignment(p.y),
+                   p.plan},
                   [&] { return make(p); });
 }
 
@@ -137,11 +138,11 @@ bool distrusted(const ConvolutionProblem& p) {
 }
 
 bool serves(const ConvolutionProblem& problem) {
-  return opened_cuda() == Cuda::gpu && !distrusted(problem) && plans_for(problem) != nullptr;
+  return opened_cuda() == Cuda::gpu && !distrusted(problem) && plan_for(problem) != nullptr;
 }
 
 std::size_t workspace(const ConvolutionProblem& problem, int) {
-  return static_cast<std::size_t>(plans_for(problem)->front().workspace);
+  return static_cast<std::size_t>(plan_for(problem)->workspace);
 }
 
 const VendorPaths paths{"convolution",
@@ -152,7 +153,7 @@ const VendorPaths paths{"convolution",
 
 void fill(const ConvolutionProblem& p, void* workspace) {
   paths.use(p.dtype, p.tf32);
-  execute(plans_for(p)->front(), {x_name, w_name, y_name}, {p.x, p.w, p.y}, workspace);
+  execute(*plan_for(p), {x_name, w_name, y_name}, {p.x, p.w, p.y}, workspace);
 }
 
 const Registered registered{convolution_family(), Device::cuda, Source::vendor,
@@ -165,7 +166,7 @@ const Registered registered{convolution_family(), Device::cuda, Source::vendor,
 extern "C" int likely_cudnn_convolution(const ConvolutionProblem& problem, const std::string& gpu) {
   const Descriptor of = described(gpu);
   const auto made = make(problem, &of);
-  return made ? static_cast<int>(made->front().notes) : -1;
+  return made ? static_cast<int>(made->notes) : -1;
 }
 
 }  // namespace likely::kernels

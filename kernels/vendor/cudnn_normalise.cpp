@@ -119,9 +119,9 @@ std::unique_ptr<Steps> make(const NormaliseProblem& p, Described gpu = nullptr) 
       (p.how.activation != Activation::none && p.how.activation != Activation::relu && !leaky(p)))
     return nullptr;
   const auto first = [&](const Operations& graph, Plan& to) {
-    std::unique_ptr<Plans> found = graph.plans(false, gpu);  // there are no products
+    std::unique_ptr<Plan> found = graph.plan(false, gpu);  // there are no products
     if (found)
-      to = std::move(found->front());
+      to = std::move(*found);
     return found != nullptr;
   };
   auto steps = std::make_unique<Steps>();

@@ -1,7 +1,6 @@
 // What NVIDIA's libraries share.
 #pragma once
-#include <cstdint>
-
+#include "kernels/alignment.h"
 #include "kernels/backend.h"
 #include "kernels/gpu.h"
 #include "kernels/graph.h"
@@ -30,12 +29,6 @@ Handle handle_of_gpu(F make) {
     make(made.get());
     return made;
   });
-}
-
-// What matters of an address to kernels that read up to 16 bytes at once.
-inline std::int64_t alignment(const void* address) {
-  const std::uintptr_t bits = reinterpret_cast<std::uintptr_t>(address) | 16;
-  return static_cast<std::int64_t>(bits & -bits);
 }
 
 }  // namespace likely::kernels

@@ -23,7 +23,7 @@ class Kept {
   }
 
  private:
-  static constexpr std::size_t at_most = 512;
+  static constexpr std::size_t at_most = 2048;  // of a problem that was measured, a few
   std::mutex mutex_;
   std::map<Key, std::shared_ptr<const Value>> kept_;
 };

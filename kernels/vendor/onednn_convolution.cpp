@@ -164,7 +164,9 @@ std::shared_ptr<const Primitive> primitive_for(const ConvolutionProblem& p) {
                   [&] { return make(p); });
 }
 
-bool serves(const ConvolutionProblem& problem) { return primitive_for(problem) != nullptr; }
+bool serves(const ConvolutionProblem& problem) {
+  return problem.plan == 0 && primitive_for(problem) != nullptr;
+}
 
 std::size_t rounded_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -57,7 +57,9 @@ std::shared_ptr<const Primitive> primitive_for(const MatmulProblem& p) {
       [&] { return make(p); });
 }
 
-bool serves(const MatmulProblem& problem) { return primitive_for(problem) != nullptr; }
+bool serves(const MatmulProblem& problem) {
+  return problem.plan == 0 && primitive_for(problem) != nullptr;
+}
 
 std::size_t workspace(const MatmulProblem& problem, int) {
   return primitive_for(problem)->description.scratchpad_desc().get_size();

@@ -4,8 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <set>
+#include <thread>
 
+#include "kernels/alignment.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
 #include "kernels/vendor/proofs.h"
@@ -58,7 +62,7 @@ TEST_CASE("choice: own unless asked, for every family or for one") {
 TEST_CASE("choice: messages, and a refused choice changes nothing") {
   CHECK(message([] { choose_kernels("vendr"); }) ==
         "--kernels: there is no choice \"vendr\". Did you mean vendor? There are own, vendor, "
-        "fastest.");
+        "fastest, fastest-vendor.");
   CHECK(message([] {
           choose_kernels("own,matmul=");
         }).starts_with("--kernels: there is no choice \"\". Did you mean own?"));
@@ -72,6 +76,9 @@ TEST_CASE("choice: messages, and a refused choice changes nothing") {
       message([] { restore_choices("matmul 1x2: own\nnonsense\n"); }) ==
       "remembered kernels: a line is no choice: \"nonsense\". Delete the record; fastest measures "
       "again.");
+  CHECK(message([] {
+          restore_choices("matmul 1x2: vendor two\n");
+        }).starts_with("remembered kernels: a line is no choice: \"matmul 1x2: vendor two\"."));
 }
 
 TEST_CASE("choice: a vendor library that is missing is named, with what installs it") {
@@ -193,7 +200,7 @@ TEST_CASE("choice: what was measured with another version of the library is meas
   restore_choices(record(35, other, "own") + record(36, other, "vendor"));
   const std::string before = remembered_choices();
   for (const int rows : {35, 36}) {
-    const std::string choice = served_by(rows) == "matmul own" ? "own" : "vendor";
+    const std::string choice = served_by(rows) == "matmul own" ? "own 0" : "vendor 0";
     const std::string measured = record(rows, version, choice.c_str());
     CHECK(before.find(measured) == std::string::npos);
     CHECK(remembered_choices().find(measured) != std::string::npos);
@@ -204,12 +211,101 @@ TEST_CASE("choice: fastest never takes a kernel whose results disagree, however 
   const Tensor a = rough({31, 200}), b = rough({200, 30}, DType::f32, 2);
   const Tensor c = full({31, 30}, 5);
   const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
-  CHECK(fastest_source(problem_of(a, b, c), own, wrong_vendor()) == Source::own);
+  CHECK(fastest_matmul(problem_of(a, b, c), own, wrong_vendor()) == Winner{Source::own, -1});
   CHECK(to_doubles(c) == std::vector<double>(31 * 30, 5.0));  // measured elsewhere
   MatmulProblem meta = problem_of(a, b, c);
   meta.m = 30;
   meta.c = nullptr;
-  CHECK(fastest_source(meta, own, wrong_vendor()) == Source::own);
+  CHECK(fastest_matmul(meta, own, wrong_vendor()) == Winner{Source::own, 0});
+}
+
+// Four plans: one is right and slow, one wrong, one fails, and the last is own's kernel.
+MatmulBackend vendor_of_plans() {
+  MatmulBackend backend = *matmul_family().find(Device{}, Source::own);
+  backend.serves = [](const MatmulProblem& problem) { return problem.plan < 4; };
+  backend.fill = [](const MatmulProblem& problem, void* workspace) {
+    require(problem.plan != 2, "this plan fails.");
+    if (problem.plan == 1)
+      return wrong_vendor().fill(problem, workspace);
+    if (problem.plan == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    matmul_family().find(Device{}, Source::own)->fill(problem, workspace);
+  };
+  return backend;
+}
+
+TEST_CASE("choice: of a vendor's plans the fastest that gives own's result is found, and kept" *
+          cpu_only) {
+  const Tensor a = rough({37, 200}), b = rough({200, 30}, DType::f32, 2), c = full({37, 30}, 5);
+  const MatmulProblem problem = problem_of(a, b, c);
+  const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
+  MatmulBackend vendor = vendor_of_plans();
+  const Winner found = fastest_matmul(problem, own, vendor);
+  CHECK(found.plan == 3);
+  const std::string text = remembered_choices();
+  const std::size_t line = text.find("matmul f32 1x37x30x200 rows rows activation 0 threads");
+  REQUIRE(line != std::string::npos);
+  const std::size_t colon = text.find(": ", line);
+  const std::string choice = text.substr(colon + 2, text.find('\n', colon) - colon - 2);
+  CHECK(choice == (found.source == Source::own ? "own 3" : "vendor 3"));
+  vendor.fill = [](const MatmulProblem&, void*) { fail("measured again."); };
+  CHECK(fastest_matmul(problem, own, vendor) == found);
+  restore_choices(text.substr(line, colon - line) + ": vendor 2\n");
+  CHECK(fastest_matmul(problem, own, vendor) == Winner{Source::vendor, 2});
+}
+
+TEST_CASE("choice: what is measured names how operands lie, where that decides too" * cpu_only) {
+  const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
+  const auto key_of = [&](const Tensor& a, const Tensor& b, const Tensor& c) {
+    const std::string before = remembered_choices();
+    fastest_matmul(problem_of(a, b, c), own, wrong_vendor());
+    const std::string after = remembered_choices();
+    const auto [at, end] = std::mismatch(after.begin(), after.end(), before.begin(), before.end());
+    const std::size_t line = after.rfind('\n', static_cast<std::size_t>(at - after.begin())) + 1;
+    return after.substr(line, after.find(" threads", line) - line);
+  };
+  const Tensor a = rough({18, 31}), b = rough({31, 41}), wide = unwritten({18, 50});
+  CHECK(key_of(a, b, unwritten({18, 41})) == "matmul f32 1x18x41x31 rows rows activation 0");
+  CHECK(key_of(a, b, wide.slice(1, 0, 41)) ==
+        "matmul f32 1x18x41x31 rows rows to rows/50 activation 0");
+  CHECK(key_of(a, rough({41, 62}).slice(1, 0, 31).transpose(), wide.slice(1, 2, 43)) ==
+        "matmul f32 1x18x41x31 rows columns/62 to rows/50 activation 0 aligned to 16 16 8");
+}
+
+TEST_CASE("choice: a result is measured as aligned as it lies" * cpu_only) {
+  static std::set<std::int64_t> seen;
+  const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
+  MatmulBackend vendor = own;
+  vendor.fill = [](const MatmulProblem& problem, void*) { seen.insert(alignment(problem.c)); };
+  fastest_matmul(problem_of(rough({1, 31}), rough({31, 43}), unwritten({1, 50}).slice(1, 1, 44)),
+                 own, vendor);
+  CHECK((seen == std::set<std::int64_t>{4}));
+}
+
+TEST_CASE("choice: fastest-vendor leaves to own only what no plan has right" * cpu_only) {
+  if (vendor_missing()) {
+    MESSAGE("skipped: there is no vendor library");
+    return;
+  }
+  const OwnAgain after;
+  choose_kernels("matmul=fastest-vendor");
+  CHECK(choice_for("matmul") == Choice::fastest_vendor);
+  CHECK(named_for_vendor("matmul"));
+  CHECK(served_by(38) == "matmul oneDNN");
+  const std::string version = vendor_version("matmul", Device::cpu);
+  const auto record = [&](const char* choice) {
+    restore_choices(fmt::format("matmul f32 1x38x40x30 rows rows activation 0 threads {}, {}: {}\n",
+                                threads(), version, choice));
+  };
+  record("own 0");
+  CHECK(served_by(38) == "matmul oneDNN");
+  choose_kernels("matmul=fastest");
+  CHECK(served_by(38) == "matmul own");
+  record("vendor 0");
+  CHECK(served_by(38) == "matmul oneDNN");
+  choose_kernels("matmul=fastest-vendor");
+  record("own");
+  CHECK(served_by(38) == "matmul own");
 }
 
 TEST_CASE("choice: a vendor's path that failed its proof throws by name, and fastest takes own" *
@@ -228,7 +324,7 @@ TEST_CASE("choice: a vendor's path that failed its proof throws by name, and fas
       "own for a vendor's path; ./likely doctor lists what failed, and ./likely doctor --prove "
       "tries again.");
   const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
-  CHECK(fastest_source(problem, own, vendor) == Source::own);
+  CHECK(fastest_matmul(problem, own, vendor) == Winner{Source::own, -1});
 }
 
 TEST_CASE("choice: while the proof of a vendor's path runs, the vendor serves its family" *

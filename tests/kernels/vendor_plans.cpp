@@ -112,6 +112,24 @@ TEST_CASE("vendor plans: convolutions of odd sizes, and none for what cuDNN was 
       }
 }
 
+TEST_CASE("vendor plans: there are several to measure, each as strict, up to the last") {
+  const auto plan = plan_of<ConvolutionProblem>("convolution");
+  if (!plan)
+    return;
+  for (const Direction direction : directions) {
+    ConvolutionProblem problem = problem_of({64, 16, 64, 64, 3, {.padding = 1}}, direction);
+    problem.dtype = DType::f32;
+    int found = 0;
+    for (; found < 100 && plan(problem, json_of(gpus[2])) >= 0; problem.plan = ++found)
+      CHECK((plan(problem, json_of(gpus[2])) & (tensor_core | down_converts | nondeterministic)) ==
+            0);
+    INFO("direction " << static_cast<int>(direction));
+    CHECK(found > 1);
+    CHECK(found < 100);
+    MESSAGE(found, " plans");
+  }
+}
+
 TEST_CASE("vendor plans: attention of DDPM's maps in bf16, and none in f32 or causal") {
   const auto plan = plan_of<AttentionProblem>("attention");
   if (!plan)

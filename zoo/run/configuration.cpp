@@ -152,7 +152,8 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       fixed_setting("device", "where to compute", "auto", {"auto", "cpu", "cuda"}),
       fixed_setting("threads", "CPU threads; any number gives the same bits", threads),
       fixed_setting("precision", "of products and convolutions", "f32", {"f32", "tf32", "bf16"}),
-      fixed_setting("kernels", "own, vendor, fastest, or by family: matmul=vendor", "own"),
+      fixed_setting("kernels", "own, vendor, fastest, fastest-vendor, or by family: matmul=vendor",
+                    "own"),
       fixed_setting("graphs",
                     "steps on a GPU: recorded once and replayed (on), or launch by launch (off); "
                     "the same bits",
