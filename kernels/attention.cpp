@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/attention_fastest.h"
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/parallel.h"
@@ -75,7 +76,9 @@ struct Operands {
   // Runs what a backend has for the problem, with its workspace.
   void run(void (*AttentionBackend::*what)(const AttentionProblem&, void*), double flops,
            double traffic) const {
-    const AttentionBackend& backend = attention_family().serving(q.device(), problem);
+    AttentionProblem planned = problem;
+    const AttentionBackend& backend =
+        attention_family().serving(q.device(), planned, fastest_attention);
     require<UsageError>(
         problem.dtype == DType::bf16 || !named_for_vendor("attention") ||
             !attention_family().find(q.device(), Source::vendor),
@@ -83,10 +86,10 @@ struct Operands {
         "attention to own.",
         problem.dtype);
     launched({backend.name, flops, traffic});
-    const auto bytes = static_cast<std::int64_t>(backend.workspace(problem, threads()));
+    const auto bytes = static_cast<std::int64_t>(backend.workspace(planned, threads()));
     const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, q.device()) : Tensor();
     if (!q.is_meta())
-      (backend.*what)(problem, bytes ? workspace.raw() : nullptr);
+      (backend.*what)(planned, bytes ? workspace.raw() : nullptr);
   }
 };
 

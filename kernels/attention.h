@@ -45,6 +45,7 @@ struct AttentionProblem {
   const void* g;
   void *dq, *dk, *dv;
   bool gradients = false;  // what is asked for, where pointers are null
+  int plan = 0;            // of a vendor's: the one that its heuristics put first, and those behind
 };
 struct AttentionBackend {
   const char* name;

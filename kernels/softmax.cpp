@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/copy.h"
+#include "kernels/softmax_fastest.h"
 
 namespace likely::kernels {
 namespace {
@@ -33,13 +34,16 @@ Tensor filled(const char* operation, SoftmaxKind kind, const Tensor& x, const Sh
   const Tensor out = Tensor::empty(shape, x.dtype(), x.device());
   SoftmaxProblem problem{kind, x.dtype(), 0, x.size(-1), nullptr, nullptr};
   problem.rows = x.numel() / std::max<std::int64_t>(problem.columns, 1);
-  const SoftmaxBackend& backend = softmax_family().serving(x.device(), problem);
+  const bool nothing = out.is_meta() || x.numel() == 0;
+  if (!nothing) {
+    problem.x = rows.raw();
+    problem.out = out.raw();
+  }
+  const SoftmaxBackend& backend = softmax_family().serving(x.device(), problem, fastest_softmax);
   launched({backend.serves ? backend.name : operation, 0,
             static_cast<double>(rows.bytes() + out.bytes())});
-  if (out.is_meta() || x.numel() == 0)
+  if (nothing)
     return out;
-  problem.x = rows.raw();
-  problem.out = out.raw();
   backend.fill(problem);
   return out;
 }

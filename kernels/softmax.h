@@ -38,6 +38,7 @@ struct SoftmaxProblem {
   // of log_prob
   const std::int64_t* index = nullptr;  // [rows]
   void* log_sum_exp = nullptr;          // [rows]
+  int plan = 0;                         // of a vendor, which has one
 };
 struct LogProbGradientProblem {
   DType dtype;  // of all but the index and log_sum_exp

@@ -116,13 +116,13 @@ Operations gradients_graph(const AttentionProblem& p) {
 std::unique_ptr<Plan> make(const AttentionProblem& p, Described gpu = nullptr) {
   if (p.dtype != DType::bf16 || p.causal)
     return nullptr;
-  return (p.gradients ? gradients_graph(p) : values_graph(p)).plan(false, gpu);
+  return (p.gradients ? gradients_graph(p) : values_graph(p)).plan(false, gpu, p.plan);
 }
 
 std::shared_ptr<const Plan> plan_for(const AttentionProblem& p) {
-  static auto& kept = *new Kept<std::array<std::int64_t, 9>, Plan>;
+  static auto& kept = *new Kept<std::array<std::int64_t, 10>, Plan>;
   return kept.get({current_device().index, p.gradients, static_cast<int>(p.dtype), p.causal,
-                   p.batch, p.queries, p.keys, p.heads, p.channels},
+                   p.batch, p.queries, p.keys, p.heads, p.channels, p.plan},
                   [&] { return make(p); });
 }
 

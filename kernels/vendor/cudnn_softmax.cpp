@@ -11,7 +11,7 @@ namespace {
 using namespace cudnn;
 
 bool serves(const SoftmaxProblem& p) {
-  return opened_cuda() == Cuda::gpu &&
+  return opened_cuda() == Cuda::gpu && p.plan == 0 &&
          (p.kind == SoftmaxKind::softmax || p.kind == SoftmaxKind::log_softmax) &&
          p.rows * p.columns <= INT32_MAX;
 }

@@ -10,8 +10,10 @@
 #include <thread>
 
 #include "kernels/alignment.h"
+#include "kernels/attention_fastest.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_fastest.h"
+#include "kernels/softmax_fastest.h"
 #include "kernels/vendor/proofs.h"
 #include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
@@ -228,7 +230,7 @@ MatmulBackend vendor_of_plans() {
     if (problem.plan == 1)
       return wrong_vendor().fill(problem, workspace);
     if (problem.plan == 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     matmul_family().find(Device{}, Source::own)->fill(problem, workspace);
   };
   return backend;
@@ -240,18 +242,22 @@ TEST_CASE("choice: of a vendor's plans the fastest that gives own's result is fo
   const MatmulProblem problem = problem_of(a, b, c);
   const MatmulBackend& own = *matmul_family().find(Device{}, Source::own);
   MatmulBackend vendor = vendor_of_plans();
-  const Winner found = fastest_matmul(problem, own, vendor);
+  // On one thread: two wait for each other, for long where the machine is busy.
+  const auto winner = [&] {
+    return on_threads(1, [&] { return fastest_matmul(problem, own, vendor); });
+  };
+  const Winner found = winner();
   CHECK(found.plan == 3);
   const std::string text = remembered_choices();
-  const std::size_t line = text.find("matmul f32 1x37x30x200 rows rows activation 0 threads");
+  const std::size_t line = text.find("matmul f32 1x37x30x200 rows rows activation 0 threads 1, ");
   REQUIRE(line != std::string::npos);
   const std::size_t colon = text.find(": ", line);
   const std::string choice = text.substr(colon + 2, text.find('\n', colon) - colon - 2);
   CHECK(choice == (found.source == Source::own ? "own 3" : "vendor 3"));
   vendor.fill = [](const MatmulProblem&, void*) { fail("measured again."); };
-  CHECK(fastest_matmul(problem, own, vendor) == found);
+  CHECK(winner() == found);
   restore_choices(text.substr(line, colon - line) + ": vendor 2\n");
-  CHECK(fastest_matmul(problem, own, vendor) == Winner{Source::vendor, 2});
+  CHECK(winner() == Winner{Source::vendor, 2});
 }
 
 TEST_CASE("choice: what is measured names how operands lie, where that decides too" * cpu_only) {
@@ -280,6 +286,54 @@ TEST_CASE("choice: a result is measured as aligned as it lies" * cpu_only) {
   fastest_matmul(problem_of(rough({1, 31}), rough({31, 43}), unwritten({1, 50}).slice(1, 1, 44)),
                  own, vendor);
   CHECK((seen == std::set<std::int64_t>{4}));
+}
+
+TEST_CASE("choice: attention is measured by all that it writes" * cpu_only) {
+  const AttentionBackend& own = *attention_family().find(Device{}, Source::own);
+  const Tensor q = rough({2, 9, 1, 8}), k = rough(q.shape(), DType::f32, 2);
+  const Tensor v = rough(q.shape(), DType::f32, 3), g = rough(q.shape(), DType::f32, 4);
+  const Attended y = attention(q, k, v);
+  const AttentionGradients d = attention_gradients(g, y, q, k, v);
+  AttentionProblem p{};
+  p.batch = 2, p.queries = p.keys = 9, p.heads = 1, p.channels = 8, p.scale = 0.5;
+  p.q = q.raw(), p.k = k.raw(), p.v = v.raw(), p.g = g.raw();
+  p.out = y.out.raw(), p.log_sum = y.log_sum.raw();
+  p.dq = d.q.raw(), p.dk = d.k.raw(), p.dv = d.v.raw();
+  static int wrong;  // which result is, -1: none
+  AttentionBackend vendor = own;
+  vendor.serves = [](const AttentionProblem& problem) { return problem.plan == 0; };
+  vendor.values = [](const AttentionProblem& problem, void* workspace) {
+    attention_family().find(Device{}, Source::own)->values(problem, workspace);
+    void* const results[] = {problem.out, problem.log_sum};
+    if (wrong >= 0)
+      *static_cast<float*>(results[wrong]) += 1;
+  };
+  vendor.gradients = [](const AttentionProblem& problem, void* workspace) {
+    attention_family().find(Device{}, Source::own)->gradients(problem, workspace);
+    void* const results[] = {problem.dq, problem.dk, problem.dv};
+    if (wrong >= 0)
+      *static_cast<float*>(results[wrong]) += 1;
+  };
+  for (const bool gradients : {false, true})
+    for (wrong = -1; wrong < (gradients ? 3 : 2); ++wrong) {
+      INFO((gradients ? "gradients" : "values") << ", wrong is " << wrong);
+      p.gradients = gradients;
+      p.scale += 0.01;  // another problem, which is measured
+      CHECK(fastest_attention(p, own, vendor).plan == (wrong < 0 ? 0 : -1));
+    }
+}
+
+TEST_CASE("choice: softmax is measured, and what is wrong never taken" * cpu_only) {
+  const SoftmaxBackend& own = *softmax_family().find(Device{}, Source::own);
+  const Tensor x = rough({7, 30}), y = softmax(x, 1);
+  SoftmaxBackend vendor = own;
+  vendor.serves = [](const SoftmaxProblem& problem) { return problem.plan == 0; };
+  SoftmaxProblem problem{SoftmaxKind::softmax, DType::f32, 7, 30, x.raw(), y.raw()};
+  CHECK(fastest_softmax(problem, own, vendor).plan == 0);
+  vendor.fill = [](const SoftmaxProblem& p) { *static_cast<float*>(p.out) = 1; };
+  CHECK(fastest_softmax(problem, own, vendor).plan == 0);  // remembered
+  problem.kind = SoftmaxKind::log_softmax;
+  CHECK(fastest_softmax(problem, own, vendor).plan == -1);
 }
 
 TEST_CASE("choice: fastest-vendor leaves to own only what no plan has right" * cpu_only) {

@@ -74,6 +74,31 @@ TEST_CASE("vendor attention: bf16 agrees with f64, with the same bits every time
     });
 }
 
+TEST_CASE("vendor attention: fastest measures on the device, agrees, and remembers") {
+  const ByVendor vendor("attention", "fastest");
+  if (!vendor.there())
+    return;
+  const Shape shape{8, 256, 1, 64};
+  const Tensor q = rough(shape, DType::bf16, 1), k = rough(shape, DType::bf16, 2),
+               v = rough(shape, DType::bf16, 3), g = rough(shape, DType::bf16, 4);
+  const Attended y = attention(q, k, v), exact = attention(wide(q), wide(k), wide(v));
+  const AttentionGradients d = attention_gradients(g, y, q, k, v);
+  const AttentionGradients slopes = attention_gradients(wide(g), exact, wide(q), wide(k), wide(v));
+  CHECK(error_of(y.out, exact.out) < 2e-2);
+  CHECK(error_of(d.q, slopes.q) < 4e-2);
+  CHECK(error_of(d.k, slopes.k) < 4e-2);
+  CHECK(error_of(d.v, slopes.v) < 4e-2);
+  MESSAGE(remembered_choices());
+  for (const char* what : {"values", "gradients"}) {
+    INFO(what);
+    const std::string all = remembered_choices();
+    const std::size_t line = all.find(fmt::format("attention {} bf16 8x256 by 256 of 1x64", what));
+    REQUIRE(line != std::string::npos);
+    const std::string choice = all.substr(line, all.find('\n', line) - line);
+    CHECK(!choice.ends_with(": own"));  // a plan of cuDNN's has own's result
+  }
+}
+
 TEST_CASE("vendor attention: asked for by name it refuses f32, and with all others own serves") {
   const ByVendor vendor("attention");
   if (!vendor.there())
@@ -136,6 +161,19 @@ TEST_CASE("vendor normalise: what has no scale or is f64 is left to own") {
   const Tensor one = rough({16}, DType::f64);
   normalised(rough({2, 8, 8, 16}, DType::f64), one, one);
   CHECK(served_by(log) == "normalise");
+}
+
+TEST_CASE("vendor softmax: fastest measures on the device, agrees, and remembers") {
+  const ByVendor vendor("softmax", "fastest");
+  if (!vendor.there())
+    return;
+  const Tensor x = rough({3000, 1000});
+  CHECK(error_of(softmax(x, 1), softmax(wide(x), 1)) < 1e-6);
+  const std::string all = remembered_choices();
+  const std::size_t line = all.find("softmax f32 3000x1000 on ");
+  REQUIRE(line != std::string::npos);
+  INFO(all);
+  CHECK(!all.substr(line, all.find('\n', line) - line).ends_with(": own"));
 }
 
 TEST_CASE("vendor softmax: agrees with f64, and its logarithm") {
