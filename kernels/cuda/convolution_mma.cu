@@ -9,35 +9,40 @@ namespace {
 template <class T>
 struct Mma {
   template <int tile, Adjacent a, Adjacent b, bool packs>
-  using Way = cuda::Way<T, tile, tile * 2, tile == 128 ? 3 : 4, a, b, packs>;
+  using Way = cuda::Way<T, tile, mma_threads(tile, packs), tile == 128 ? 3 : 4, a, b, packs>;
 };
 
-const ConvolutionTiles bf16_pixels =
-    pixels_tiles({"mma pixels 128x128", "mma pixels 64x64", "mma pixels 64x64 elements"},
-                 DType::bf16, Products::f32);
-const ConvolutionTiles bf16_weights =
-    weights_tiles({"mma weights 128x128", "mma weights 64x64", "mma weights 64x64 elements"},
-                  DType::bf16, Products::f32);
-const ConvolutionTiles tf32_pixels =
-    pixels_tiles({"tf32 pixels 128x128", "tf32 pixels 64x64", "tf32 pixels 64x64 elements"},
-                 DType::f32, Products::tf32);
-const ConvolutionTiles tf32_weights =
-    weights_tiles({"tf32 weights 128x128", "tf32 weights 64x64", "tf32 weights 64x64 elements"},
-                  DType::f32, Products::tf32);
+const TileVariant bf16_pixels[] = {
+    pixels_tile("mma pixels 128x128", DType::bf16, Products::f32, {128, true}),
+    pixels_tile("mma pixels 64x64", DType::bf16, Products::f32, {64, true}),
+    pixels_tile("mma pixels 64x64 elements", DType::bf16, Products::f32, {64, false})};
+const TileVariant bf16_weights[] = {
+    weights_tile("mma weights 128x128", DType::bf16, Products::f32, {128, true}),
+    weights_tile("mma weights 64x64", DType::bf16, Products::f32, {64, true}),
+    weights_tile("mma weights 64x64 elements", DType::bf16, Products::f32, {64, false})};
+const TileVariant tf32_pixels[] = {
+    pixels_tile("tf32 pixels 128x128", DType::f32, Products::tf32, {128, true}),
+    pixels_tile("tf32 pixels 64x64", DType::f32, Products::tf32, {64, true}),
+    pixels_tile("tf32 pixels 64x64 elements", DType::f32, Products::tf32, {64, false}),
+    pixels_tile("tf32 pixels 32x32", DType::f32, Products::tf32, {32, true})};
+const TileVariant tf32_weights[] = {
+    weights_tile("tf32 weights 128x128", DType::f32, Products::tf32, {128, true}),
+    weights_tile("tf32 weights 64x64", DType::f32, Products::tf32, {64, true}),
+    weights_tile("tf32 weights 64x64 elements", DType::f32, Products::tf32, {64, false})};
 
 }  // namespace
 
 bool convolution_bf16(const PixelsProblem& problem, const Tiling& tiling) {
-  return launch_pixels<Mma<bf16>::Way, MmaSums>(bf16_pixels.all, problem, tiling);
+  return launch_pixels<Mma<bf16>::Way, MmaSums>(bf16_pixels, problem, tiling);
 }
 bool convolution_bf16(const WeightsProblem& problem, const Tiling& tiling) {
-  return launch_weights<Mma<bf16>::Way, MmaSums>(bf16_weights.all, problem, tiling);
+  return launch_weights<Mma<bf16>::Way, MmaSums>(bf16_weights, problem, tiling);
 }
 bool convolution_tf32(const PixelsProblem& problem, const Tiling& tiling) {
-  return launch_pixels<Mma<float>::Way, MmaSums>(tf32_pixels.all, problem, tiling);
+  return launch_pixels<Mma<float>::Way, MmaSums>(tf32_pixels, problem, tiling);
 }
 bool convolution_tf32(const WeightsProblem& problem, const Tiling& tiling) {
-  return launch_weights<Mma<float>::Way, MmaSums>(tf32_weights.all, problem, tiling);
+  return launch_weights<Mma<float>::Way, MmaSums>(tf32_weights, problem, tiling);
 }
 
 }  // namespace likely::kernels::cuda

@@ -81,16 +81,6 @@ Proof few_channels(DType dtype, Products products, bool packs) {
           }};
 }
 
-ConvolutionTiles tiles_of(const TileNames& names, DType dtype, Products products,
-                          Proof (*proof)(DType, Products, const Tiling&)) {
-  const auto tile = [&](std::size_t i, const Tiling& tiling) -> TileVariant {
-    return {tiling.tile,
-            tiling.packs,
-            {"convolution", names[i], dtype, proof(dtype, products, tiling)}};
-  };
-  return {{tile(0, {128, true}), tile(1, {64, true}), tile(2, {64, false})}};
-}
-
 }  // namespace
 
 Variant narrow_pixels(const char* name, DType dtype, Products products, bool packs) {
@@ -105,11 +95,12 @@ Variant phases_variant(const char* name, DType dtype) {
 Variant shares_variant(const char* name, DType dtype) {
   return {"convolution", name, dtype, shares(dtype)};
 }
-ConvolutionTiles pixels_tiles(const TileNames& names, DType dtype, Products products) {
-  return tiles_of(names, dtype, products, both_ways);
+TileVariant pixels_tile(const char* name, DType dtype, Products products, const Tiling& tiling) {
+  return {
+      tiling.tile, tiling.packs, {"convolution", name, dtype, both_ways(dtype, products, tiling)}};
 }
-ConvolutionTiles weights_tiles(const TileNames& names, DType dtype, Products products) {
-  return tiles_of(names, dtype, products, sums);
+TileVariant weights_tile(const char* name, DType dtype, Products products, const Tiling& tiling) {
+  return {tiling.tile, tiling.packs, {"convolution", name, dtype, sums(dtype, products, tiling)}};
 }
 
 }  // namespace likely::kernels::cuda

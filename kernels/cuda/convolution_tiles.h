@@ -279,8 +279,9 @@ void launch_convolution(const Variant& variant, const Problem& p) {
          p);
 }
 
-// By tiles of 128 or 64 in packs, or of 64 by elements. Way: <tile, Adjacent of both, packs>.
-// `adjacent` is how the operands of packs lie; `to_float`: the result is f32.
+// By tiles of 128 or 64 in packs (of pixels in f32 and tf32 of 32 too), or of 64 by elements. Way:
+// <tile, Adjacent of both, packs>. `adjacent` is how the operands of packs lie; `to_float`: the
+// result is f32.
 template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums,
           Adjacent adjacent, bool to_float, class Problem>
 bool launch_tiles(std::span<const TileVariant> variants, const Problem& p, const Tiling& tiling) {
@@ -295,8 +296,11 @@ bool launch_tiles(std::span<const TileVariant> variants, const Problem& p, const
     launch_way(Type<Way<64, Adjacent::k, Adjacent::k, false>>());
   else if (tile->side == 128)
     launch_way(Type<Way<128, adjacent, adjacent, true>>());
-  else
+  else if (tile->side == 64)
     launch_way(Type<Way<64, adjacent, adjacent, true>>());
+  else if constexpr (std::is_same_v<Problem, PixelsProblem> &&
+                     sizeof(typename Way<64, adjacent, adjacent, true>::T) == 4)
+    launch_way(Type<Way<32, adjacent, adjacent, true>>());
   return true;
 }
 template <template <int, Adjacent, Adjacent, bool> class Way, template <class> class Sums>

@@ -20,7 +20,7 @@ template <class T, int side, int stages>
 void launch_mma(const TileVariant& tile, const MatmulProblem& problem, Packs packs) {
   packs.possible = tile.packs;
   with_packs(packs, [&](auto a, auto b, auto possible) {
-    using W = Way<T, side, side * 2, stages, a, b, possible>;
+    using W = Way<T, side, mma_threads(side, possible), stages, a, b, possible>;
     launch_tiled<W, MmaSums<W>>(tile.variant, problem);
   });
 }
