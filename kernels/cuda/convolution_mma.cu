@@ -9,7 +9,7 @@ namespace {
 template <class T>
 struct Mma {
   template <int tile, Adjacent a, Adjacent b, bool packs>
-  using Way = cuda::Way<T, tile, mma_threads(tile, packs), tile == 128 ? 3 : 4, a, b, packs>;
+  using Way = cuda::Way<T, tile, tile * 2, tile == 128 ? 3 : 4, a, b, packs>;
 };
 
 const TileVariant bf16_pixels[] = {

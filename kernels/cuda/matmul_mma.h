@@ -1,5 +1,5 @@
 // Sums by tensor cores, in f32: of bf16, and of f32 rounded to tf32 on the way. A warp has 64 x 64
-// outputs, 32 x 32 or 16 x 32, made of 16 x 8 ones, from fragments of 32 bytes of k.
+// outputs, 64 x 32, 32 x 32 or 16 x 32, made of 16 x 8 ones, from fragments of 32 bytes of k.
 #pragma once
 #include "kernels/cuda/matmul.h"
 
@@ -47,12 +47,6 @@ LIKELY_DEVICE void load_fragment(Word (&r)[4], const Pack<T>* from, int first, i
     for (int i = 0; i < 4; ++i)
       r[i] = to_tf32(__builtin_bit_cast(float, r[i]));
   }
-}
-
-// Two warps down, each as wide as high where registers allow, that is unless single elements pass
-// through them: so a product takes the fewest bytes from shared memory.
-constexpr int mma_threads(int tile, bool packs) {
-  return tile == 32 ? 64 : tile == 128 && !packs ? 256 : 128;
 }
 
 // A thread's outputs lie in pairs: in each 16 x 8 of the warp's, rows lane / 4 and 8 further,
