@@ -10,8 +10,6 @@
 namespace likely::kernels {
 namespace {
 
-constexpr int runs = 3;
-
 // Where element i of a result lies.
 std::string place_of(std::size_t i, const Shape& shape, std::size_t result) {
   std::vector<std::int64_t> at(static_cast<std::size_t>(shape.rank()));
@@ -62,7 +60,8 @@ void compare(Verdict& verdict, const Tensor& result, const Tensor& reference, st
   }
 }
 
-void carry_out(Verdict& verdict, const Variant& variant, const Proof& proof, Device device) {
+void carry_out(Verdict& verdict, const Variant& variant, const Proof& proof, Device device,
+               int runs) {
   const std::uint64_t before = variant.launches();
   const Tensors results = results_of(variant, proof, variant.dtype(), device);
   if (proof.must_launch && variant.launches() == before)
@@ -85,10 +84,10 @@ Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Devi
   return results;
 }
 
-Verdict prove(const Variant& variant, const Proof& proof, Device device) {
+Verdict prove(const Variant& variant, const Proof& proof, Device device, int runs) {
   Verdict verdict{.kernel = variant.name(), .proof = proof.name, .bar = proof.bar};
   try {
-    carry_out(verdict, variant, proof, device);
+    carry_out(verdict, variant, proof, device, runs);
   } catch (const std::exception& error) {
     verdict.problem = error.what();
   }

@@ -1,4 +1,4 @@
-// A proof carried out: a case run on a device, three times, and once on the CPU in f64.
+// A proof carried out: a case run on a device, as a rule three times, and once on the CPU in f64.
 #pragma once
 #include <string>
 
@@ -21,7 +21,7 @@ std::string describe(const Verdict& verdict);  // of one that did not pass, in o
 // One run, of which the results are on the CPU. The reference is that in f64.
 Tensors results_of(const Variant& variant, const Proof& proof, DType dtype, Device device);
 
-// Three runs whose bits must be equal, and which the CPU must agree with.
-Verdict prove(const Variant& variant, const Proof& proof, Device device);
+// Runs whose bits must be equal, and which the CPU must agree with.
+Verdict prove(const Variant& variant, const Proof& proof, Device device, int runs = 3);
 
 }  // namespace likely::kernels
