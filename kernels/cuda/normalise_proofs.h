@@ -16,14 +16,22 @@ struct NormaliseProofs {
     return cast(in.uniform({channels}, 0.5, 1.5), statistic(in));
   }
 
-  // What y is must not depend on the device, or slopes would jump: it is an input.
-  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation,
-                         std::int64_t group = 1) {
+  // What all of them read beside x. What y is must not depend on the device, or slopes would jump:
+  // it is an input.
+  struct Given {
+    Tensor g, y, scale, shift, offset;
+    Normalise how;
+  };
+  static Given given(Inputs& in, const Tensor& x, Activation activation, std::int64_t group) {
     const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
     const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
-    const Normalise how{1e-5, activation, 0.25f};
     const Tensor offset =
         group > 1 ? cast(in.normal({x.size(0), x.size(-1)}), statistic(in)) : Tensor();
+    return {g, y, scale, shift, offset, {1e-5, activation, 0.25f}};
+  }
+  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation,
+                         std::int64_t group = 1) {
+    const auto [g, y, scale, shift, offset, how] = given(in, x, activation, group);
     const Moments by = moments(x, over, group, offset);
     const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
     return {by.mean,
@@ -35,25 +43,21 @@ struct NormaliseProofs {
             normalise_data(g, x, y, by, scale, shift, sums, how),
             normalise_data(g, x, y, by, {}, {}, {}, how)};
   }
+  // All at once, as normalised() and normalise_gradients() give it.
+  static Tensors wholes(Inputs& in, const Tensor& x, Over over, Activation activation,
+                        std::int64_t group = 1) {
+    const auto [g, y, scale, shift, offset, how] = given(in, x, activation, group);
+    const Normalised made = normalised(x, scale, shift, how, over, group, offset);
+    const Moments by = moments(x, over, group, offset);
+    const NormaliseGradients d = normalise_gradients(g, x, y, by, scale, shift, how);
+    return {made.by.mean, made.by.variance, made.y, d.sums.shift, d.sums.scale, d.x};
+  }
 
   static Proof of(const char* name, const Shape& shape, Over over, Activation activation,
                   std::int64_t group = 1) {
     return {name, bar(), [=](Inputs& in) {
               return results(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
             }};
-  }
-  // All at once, as normalised() and normalise_gradients() give it.
-  static Tensors wholes(Inputs& in, const Tensor& x, Over over, Activation activation,
-                        std::int64_t group) {
-    const Tensor g = in.normal(x.shape()), y = in.uniform(x.shape(), -0.9, 0.9);
-    const Tensor scale = of_channels(in, x.size(-1)), shift = of_channels(in, x.size(-1));
-    const Normalise how{1e-5, activation, 0.25f};
-    const Tensor offset =
-        group > 1 ? cast(in.normal({x.size(0), x.size(-1)}), statistic(in)) : Tensor();
-    const Normalised made = normalised(x, scale, shift, how, over, group, offset);
-    const Moments given = moments(x, over, group, offset);
-    const NormaliseGradients d = normalise_gradients(g, x, y, given, scale, shift, how);
-    return {made.by.mean, made.by.variance, made.y, d.sums.shift, d.sums.scale, d.x};
   }
   static Proof whole(const char* name, const Shape& shape, Over over, Activation activation,
                      std::int64_t group = 1) {
