@@ -124,7 +124,7 @@ struct Asked {
     require(!added.defined() || over == Over::image,
             "{}: an offset is of each image, and these moments are over all. Add it to x.",
             operation);
-    shape = over == Over::image ? Shape{x.size(0), x.size(-1)} : Shape{x.size(-1)};
+    shape = shape_of_moments(x, over);
     if (group > 1)  // else a channel's own is gone with its mean
       offset = checked(operation, "offset", added, x, shape);
     require(x.numel() > 0 || shape.numel() == 0, "{}: there is no mean of no elements: x is {}.",

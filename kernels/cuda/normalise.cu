@@ -188,15 +188,9 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
   each(factor, share.left, [&](int k) { return of.factor(share.outer, share.column + k); });
   each(term, share.left, [&](int k) { return of.term(share.column + k); });
   if (gradient && of.sum_shift) {
-    const auto shared_by = [&](A(&to)[size], const A* sums) {
-      each(to, share.left, [&](int k) {
-        const std::int64_t channel = share.column + k;
-        return k > 0 && channel % of.group != 0 ? to[k - 1]
-                                                : of.mean_of(sums, share.outer, channel);
-      });
-    };
-    shared_by(level, of.sum_shift);
-    shared_by(tilt, of.sum_scale);
+    const std::int64_t first = share.outer * of.channels;  // of the image's sums
+    each_mean(level, of, share.left, share.column, of.sum_shift + first, 0, of.scale);
+    each_mean(tilt, of, share.left, share.column, of.sum_scale + first, 0, of.scale);
     of_centred(of, share.left, image, level, tilt);
   }
   const bool sloped = gradient && slope_reads_value(of.how.activation);

@@ -88,13 +88,6 @@ struct Typed {
     return (scale ? scale[channel] : A(1)) * inverse_sd(image * channels + channel);
   }
   LIKELY_DEVICE A term(std::int64_t channel) const { return shift ? shift[channel] : A(0); }
-  // The mean of scale times what `sums` are of, over all elements that share moments with a
-  // channel.
-  LIKELY_DEVICE A mean_of(const A* sums, std::int64_t image, std::int64_t channel) const {
-    const std::int64_t first = channel / group * group;
-    return group_sum(sums + image * channels + first, scale ? scale + first : nullptr, group) /
-           (static_cast<A>(positions) * static_cast<A>(group));
-  }
 };
 
 // value[k] = what(k) for the channels that a thread has, 0 beyond.
@@ -103,6 +96,22 @@ LIKELY_DEVICE void each(A (&value)[size], std::int64_t left, F what) {
   LIKELY_UNROLL
   for (int k = 0; k < size; ++k)
     value[k] = k < left ? what(k) : A(0);
+}
+
+// The mean, over all elements that share moments with a thread's channels from `channel` on, of
+// scale (or 1) times what `sums` are of: from channel `from` on, which begins a group.
+template <class T, class A, int size>
+LIKELY_DEVICE void each_mean(A (&to)[size], const Typed<T>& of, std::int64_t left,
+                             std::int64_t channel, const A* sums, std::int64_t from,
+                             const A* scale) {
+  const A count = static_cast<A>(of.positions) * static_cast<A>(of.group);
+  each(to, left, [&](int k) {
+    const std::int64_t first = (channel + k) / of.group * of.group;
+    return k > 0 && first != channel + k
+               ? to[k - 1]
+               : group_sum(sums + (first - from), scale ? scale + first : nullptr, of.group) /
+                     count;
+  });
 }
 
 // What is left of the gradient where moments are functions of x,

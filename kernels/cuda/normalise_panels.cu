@@ -58,6 +58,7 @@ struct PanelThread {
   const Panel& panel;
   Memory& memory;
   int thread, column;                             // of the panel's channels
+  int line, rows;                                 // its first row, and how many it has
   std::int64_t image, first, channel, statistic;  // the panel's first channel; of `column`
   std::int64_t some;                              // channels: all or none
   bool tells;                                     // what all threads of its channels know
@@ -72,22 +73,19 @@ struct PanelThread {
     channel = first + column;
     statistic = image * of.channels + channel;
     some = column < panel.width ? size : 0;
+    line = thread / panel.wide;
+    rows = some == 0 ? 0 : (static_cast<int>(of.positions) - line + panel.deep - 1) / panel.deep;
     tells = thread < panel.wide && some > 0;
   }
-  // Rows that it has.
-  LIKELY_DEVICE int rows() const {
-    const auto positions = static_cast<int>(of.positions), before = thread / panel.wide;
-    return some == 0 ? 0 : (positions - before + panel.deep - 1) / panel.deep;
-  }
   LIKELY_DEVICE std::int64_t element(int row) const {
-    return (image * of.positions + thread / panel.wide + row * panel.deep) * of.channels + channel;
+    return (image * of.positions + line + row * panel.deep) * of.channels + channel;
   }
   LIKELY_DEVICE Pack<T>& held(int operand, int row) const {
     return (&memory.held)[(operand * panel.rows + row) * panel.threads() + thread];
   }
   // All loads are under way at once; each thread reads what it has loaded itself.
   LIKELY_DEVICE void load(int operand, const T* from) const {
-    for (int row = 0; row < rows(); ++row)
+    for (int row = 0; row < rows; ++row)
       if (of.aligned)
         cp_async16(&held(operand, row), from + element(row));
       else
@@ -100,7 +98,7 @@ struct PanelThread {
     LIKELY_UNROLL
     for (int k = 0; k < size; ++k)
       value[k] = Op::start();
-    for (int row = 0; row < rows(); ++row) {
+    for (int row = 0; row < rows; ++row) {
       LIKELY_UNROLL
       for (int k = 0; k < size; ++k)
         value[k] = Op::join(value[k], what(row, k));
@@ -109,7 +107,7 @@ struct PanelThread {
   }
   template <class F>
   LIKELY_DEVICE void write(F what) const {
-    for (int row = 0; row < rows(); ++row) {
+    for (int row = 0; row < rows; ++row) {
       Pack<T> pack;
       LIKELY_UNROLL
       for (int k = 0; k < size; ++k)
@@ -117,20 +115,18 @@ struct PanelThread {
       store_some(of.out + element(row), pack, size, of.aligned);
     }
   }
-  // The mean of scale (or 1) times the totals of a channel's group.
-  LIKELY_DEVICE void share(A (&mean)[size], const A* total, const A* scale) const {
-    const A count = static_cast<A>(of.positions) * static_cast<A>(of.group);
+  // what(k) for each channel, by one of the threads that know of it.
+  template <class F>
+  LIKELY_DEVICE void tell(F what) const {
+    if (!tells)
+      return;
     LIKELY_UNROLL
-    for (int k = 0; k < size; ++k) {
-      const std::int64_t from = (channel + k) / of.group * of.group;
-      if (some == 0)
-        mean[k] = 0;
-      else if (k > 0 && from != channel + k)
-        mean[k] = mean[k - 1];
-      else
-        mean[k] =
-            group_sum(total + (from - first), scale ? scale + from : nullptr, of.group) / count;
-    }
+    for (int k = 0; k < size; ++k)
+      what(k);
+  }
+  // Of the channels' totals, which have been told, over their groups.
+  LIKELY_DEVICE void share(A (&mean)[size], int which, const A* scale) const {
+    each_mean(mean, of, some, channel, memory.total[which], first, scale);
   }
 };
 
@@ -155,33 +151,24 @@ __global__ void __launch_bounds__(block_threads, 2) panel_values(Typed<T> of, Pa
   };
 
   at.sum(value, centred);
-  if (at.tells) {
-    LIKELY_UNROLL
-    for (int k = 0; k < size; ++k)
-      at.memory.total[0][at.column + k] =
-          multiply_add(static_cast<A>(of.positions), offset[k], value[k]);
-  }
+  at.tell([&](int k) {
+    at.memory.total[0][at.column + k] =
+        multiply_add(static_cast<A>(of.positions), offset[k], value[k]);
+  });
   __syncthreads();
-  at.share(mean, at.memory.total[0], nullptr);
+  at.share(mean, 0, nullptr);
   LIKELY_UNROLL
   for (int k = 0; k < size; ++k)
     mean[k] -= offset[k];
 
   at.sum(value, [&](int row, int k) { return centred(row, k) * centred(row, k); });
-  if (at.tells) {
-    LIKELY_UNROLL
-    for (int k = 0; k < size; ++k)
-      at.memory.total[1][at.column + k] = value[k];
-  }
+  at.tell([&](int k) { at.memory.total[1][at.column + k] = value[k]; });
   __syncthreads();
-  at.share(variance, at.memory.total[1], nullptr);
-  if (at.tells) {
-    LIKELY_UNROLL
-    for (int k = 0; k < size; ++k) {
-      of.mean[at.statistic + k] = mean[k];
-      of.variance[at.statistic + k] = variance[k];
-    }
-  }
+  at.share(variance, 1, nullptr);
+  at.tell([&](int k) {
+    of.mean[at.statistic + k] = mean[k];
+    of.variance[at.statistic + k] = variance[k];
+  });
   each(factor, at.some, [&](int k) {
     return (of.scale ? of.scale[at.channel + k] : A(1)) / sqrt(variance[k] + of.epsilon);
   });
@@ -218,17 +205,14 @@ __global__ void __launch_bounds__(block_threads, 2) panel_gradients(Typed<T> of,
     const A h = slope(row, k);
     return Pair<A>{h, h * centred(row, k)};
   });
-  if (at.tells) {
-    LIKELY_UNROLL
-    for (int k = 0; k < size; ++k) {
-      const A of_scale = value[k].hx * of.inverse_sd(at.statistic + k);
-      at.memory.total[0][at.column + k] = of.sum_shift[at.statistic + k] = value[k].h;
-      at.memory.total[1][at.column + k] = of.sum_scale[at.statistic + k] = of_scale;
-    }
-  }
+  at.tell([&](int k) {
+    const A of_scale = value[k].hx * of.inverse_sd(at.statistic + k);
+    at.memory.total[0][at.column + k] = of.sum_shift[at.statistic + k] = value[k].h;
+    at.memory.total[1][at.column + k] = of.sum_scale[at.statistic + k] = of_scale;
+  });
   __syncthreads();
-  at.share(level, at.memory.total[0], of.scale);
-  at.share(tilt, at.memory.total[1], of.scale);
+  at.share(level, 0, of.scale);
+  at.share(tilt, 1, of.scale);
   of_centred(of, at.some, at.statistic, level, tilt);
   at.write([&](int row, int k) {
     return multiply_add(slope(row, k), factor[k], multiply_add(centred(row, k), tilt[k], level[k]));

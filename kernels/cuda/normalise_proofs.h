@@ -29,8 +29,8 @@ struct NormaliseProofs {
         group > 1 ? cast(in.normal({x.size(0), x.size(-1)}), statistic(in)) : Tensor();
     return {g, y, scale, shift, offset, {1e-5, activation, 0.25f}};
   }
-  static Tensors results(Inputs& in, const Tensor& x, Over over, Activation activation,
-                         std::int64_t group = 1) {
+  static Tensors parts(Inputs& in, const Tensor& x, Over over, Activation activation,
+                       std::int64_t group) {
     const auto [g, y, scale, shift, offset, how] = given(in, x, activation, group);
     const Moments by = moments(x, over, group, offset);
     const NormaliseSums sums = normalise_sums(g, x, y, by, scale, shift, how);
@@ -45,7 +45,7 @@ struct NormaliseProofs {
   }
   // All at once, as normalised() and normalise_gradients() give it.
   static Tensors wholes(Inputs& in, const Tensor& x, Over over, Activation activation,
-                        std::int64_t group = 1) {
+                        std::int64_t group) {
     const auto [g, y, scale, shift, offset, how] = given(in, x, activation, group);
     const Normalised made = normalised(x, scale, shift, how, over, group, offset);
     const Moments by = moments(x, over, group, offset);
@@ -53,29 +53,23 @@ struct NormaliseProofs {
     return {made.by.mean, made.by.variance, made.y, d.sums.shift, d.sums.scale, d.x};
   }
 
+  using Results = Tensors (*)(Inputs&, const Tensor&, Over, Activation, std::int64_t);
   static Proof of(const char* name, const Shape& shape, Over over, Activation activation,
-                  std::int64_t group = 1) {
+                  std::int64_t group = 1, Results results = parts) {
     return {name, bar(), [=](Inputs& in) {
               return results(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
             }};
   }
   static Proof whole(const char* name, const Shape& shape, Over over, Activation activation,
                      std::int64_t group = 1) {
-    return {name, bar(), [=](Inputs& in) {
-              return wholes(in, in.uniform(shape, -0.5, 1.5), over, activation, group);
-            }};
+    return of(name, shape, over, activation, group, wholes);
   }
-  static Proof whole_one_behind(const Shape& shape, std::int64_t group) {
+  static Proof one_behind(const Shape& shape, Over over = Over::batch,
+                          Activation activation = Activation::none, std::int64_t group = 1,
+                          Results results = parts) {
     return {"one element behind", bar(), [=](Inputs& in) {
               const Tensor flat = in.uniform({shape.numel() + 1}, -0.5, 1.5);
-              return wholes(in, kernels::one_behind(flat, shape), Over::image, Activation::silu,
-                            group);
-            }};
-  }
-  static Proof one_behind(const Shape& shape) {
-    return {"one element behind", bar(), [=](Inputs& in) {
-              const Tensor flat = in.uniform({shape.numel() + 1}, -0.5, 1.5);
-              return results(in, kernels::one_behind(flat, shape), Over::batch, Activation::none);
+              return results(in, kernels::one_behind(flat, shape), over, activation, group);
             }};
   }
   static double bar() { return dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-5 : 1e-2; }
@@ -117,7 +111,7 @@ struct NormaliseVariants : private NormaliseProofs<T> {
             Proofs::whole("images", {3, 5, 7, 16}, Over::image, Activation::tanh),
             Proofs::whole("rows", {500, 32}, Over::batch, Activation::leaky_relu),
             Proofs::whole("few rows", {3, 32}, Over::batch, Activation::none),
-            Proofs::whole_one_behind({2, 9, 32}, 8)};
+            Proofs::one_behind({2, 9, 32}, Over::image, Activation::silu, 8, Proofs::wholes)};
   }
 
   inline static const Variant moments = few("moments");

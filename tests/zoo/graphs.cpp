@@ -263,32 +263,43 @@ class Scales : public Model {
   Weight a_, b_;
 };
 
+ModelDescription scales_description() {
+  ModelDescription description = tiny_description();
+  description.make = [](const Settings&, const DataInfo&) { return std::make_unique<Scales>(); };
+  return description;
+}
+
+// Its training, launched or replayed.
+struct ScalesRun {
+  const Example example{"scales", scales_description(), {}, {2}, 0};
+  const FewRows data{{2}, 0, 64};
+  Trainer trainer;
+  std::vector<Turn> turns;
+  explicit ScalesRun(const char* graphs)
+      : trainer(example.description, configured(example, {{"graphs", graphs}}), data,
+                device_under_test()) {}
+};
+
 }  // namespace
 
 TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as before its update") {
-  ModelDescription description = tiny_description();
-  description.make = [](const Settings&, const DataInfo&) { return std::make_unique<Scales>(); };
-  const Example example{"scales", description, {}, {2}, 0};
-  const FewRows data({2}, 0, 64);
   for (const std::int64_t network : {0, 1}) {
     CAPTURE(network);
     std::vector<std::map<std::string, std::vector<std::byte>>> left;
     for (const char* graphs : {"off", "on"}) {
       CAPTURE(graphs);
       Scales::reset();
-      Trainer trainer(description, configured(example, {{"graphs", graphs}}), data,
-                      device_under_test());
-      std::vector<Turn> turns;
-      run_late(trainer, 6, turns);
+      ScalesRun run(graphs);
+      run_late(run.trainer, 6, run.turns);
       kernels::fill(Scales::factors.slice(0, network, network + 1), std::nan(""));
       CHECK(
-          message_of<Diverged>([&] { run_late(trainer, 9, turns); }) ==
+          message_of<Diverged>([&] { run_late(run.trainer, 9, run.turns); }) ==
           fmt::format("train: step 7 diverged in the update of {}: take: output 0 of shape "
                       "[1] is nan at [0]. The parameters are as before this update. Lower --rate, "
                       "or look at the data.",
                       network == 0 ? "first" : "second"));
-      CHECK(turns.size() == 6);
-      left.push_back(bits_of(trainer));
+      CHECK(run.turns.size() == 6);
+      left.push_back(bits_of(run.trainer));
     }
     CHECK(left[0] == left[1]);
     StepState state;
@@ -299,26 +310,20 @@ TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as b
 }
 
 TEST_CASE("graphs: an index out of range is named, though no step waits for its indices") {
-  ModelDescription description = tiny_description();
-  description.make = [](const Settings&, const DataInfo&) { return std::make_unique<Scales>(); };
-  const Example example{"scales", description, {}, {2}, 0};
-  const FewRows data({2}, 0, 64);
   std::vector<std::map<std::string, std::vector<std::byte>>> left;
   for (const char* graphs : {"off", "on"}) {
     CAPTURE(graphs);
     Scales::reset();
-    Trainer trainer(description, configured(example, {{"graphs", graphs}}), data,
-                    device_under_test());
+    ScalesRun run(graphs);
     const std::uint64_t reads = kernels::traffic().reads;
-    std::vector<Turn> turns;
-    run_late(trainer, 6, turns);
+    run_late(run.trainer, 6, run.turns);
     CHECK(kernels::traffic().reads == reads);
     kernels::fill(Scales::index.slice(0, 1, 2), 2);
-    CHECK(message_of<Error>([&] { run_late(trainer, 9, turns); }) ==
+    CHECK(message_of<Error>([&] { run_late(run.trainer, 9, run.turns); }) ==
           "take: an index is out of range: index[0] is 2, rows are [0, 2). Check where the indices "
           "come from.");
-    CHECK(turns.size() == 6);
-    left.push_back(bits_of(trainer));
+    CHECK(run.turns.size() == 6);
+    left.push_back(bits_of(run.trainer));
   }
   CHECK(left[0] == left[1]);
   Scales::factors = Scales::index = Tensor();
