@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <set>
 
 #include "tests/zoo/tiny_run.h"
@@ -77,6 +78,99 @@ TEST_CASE("resume: after kill -9 no step is lost or doubled in metrics.jsonl") {
   std::fclose(metrics);
   REQUIRE(run(folder / "killed") == 0);
   check_same(results(folder / "straight", 40), results(folder / "killed", 40));
+}
+
+TEST_CASE("resume: a copy whose links are gone or became folders goes on with the same bytes") {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "straight") == 0);
+  REQUIRE(run(folder / "short", {{"steps", "17"}}) == 0);
+  for (const bool follows : {true, false}) {
+    const std::string name = folder / (follows ? "cp -rL" : "no links");
+    fs::copy(folder / "short", name,
+             fs::copy_options::recursive |
+                 (follows ? fs::copy_options::none : fs::copy_options::skip_symlinks));
+    REQUIRE(fs::exists(name + "/checkpoints/last") == follows);
+    const Captured messages(2);
+    REQUIRE(run(name, {{"steps", "40"}}) == 0);
+    CHECK(messages.text() ==
+          (follows ? ""
+                   : fmt::format("checkpoint: {}/checkpoints/last is missing. Taking the newest "
+                                 "whole one, step 17.\n",
+                                 name)));
+    check_same(results(folder / "straight", 40), results(name, 40));
+  }
+}
+
+TEST_CASE("resume: never begins again without a word, or where checkpoints were lost") {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  REQUIRE(run(folder / "straight") == 0);
+  {
+    const AtStep killing([](std::int64_t step) {
+      if (step == 3)
+        raise(SIGKILL);
+    });
+    REQUIRE(run_apart(folder / "early") == 1000 + SIGKILL);
+  }
+  std::ofstream(folder / "early/metrics.jsonl") << "{\"step\":1,\"loss\":1}\n";
+  fs::create_directory(folder / "early/checkpoints/.step-4.partial");
+  {
+    const Captured messages(2);
+    REQUIRE(run(folder / "early") == 0);
+    CHECK(messages.text() ==
+          fmt::format("resume: {0}/early/checkpoints holds no checkpoint but a save that was cut "
+                      "short: .step-4.partial. Begins again with step 1; {0}/early/metrics.jsonl "
+                      "told of step 1.\n",
+                      folder.path()));
+  }
+  check_same(results(folder / "straight", 40), results(folder / "early", 40));
+
+  REQUIRE(run(folder / "lost", {{"steps", "17"}}) == 0);
+  const std::string metrics = read_file(folder / "lost/metrics.jsonl");
+  const std::string name = folder / "lost/checkpoints/";
+  for (const char* left : {"step-17", "last", ""}) {
+    CAPTURE(left);
+    for (const auto& entry : fs::directory_iterator(name))
+      if (entry.path().filename() != left)
+        fs::remove_all(entry.path());
+    fs::remove(name + left + "/model.safetensors");
+    const std::string message = message_of<DataError>([&] { run(folder / "lost"); });
+    if (*left)
+      CHECK(
+          message.starts_with(fmt::format("checkpoint: none in {}/lost/checkpoints is whole: "
+                                          "found {}",
+                                          folder.path(), left)));
+    else
+      CHECK(message ==
+            fmt::format("resume: {0}/lost/checkpoints holds no checkpoint, but "
+                        "{0}/lost/metrics.jsonl tells of step 17, and steps were to be saved from "
+                        "4 on. Put the checkpoints back, or train anew: likely train tiny --config "
+                        "{0}/lost/config.toml",
+                        folder.path()));
+    CHECK(read_file(folder / "lost/metrics.jsonl") == metrics);
+    if (std::string(left) == "step-17")
+      fs::create_symlink("step-17", name + "last");
+  }
+}
+
+TEST_CASE("a trained run: whoever asks is told its step where `last` does not lead to it") {
+  const TemporaryFolder folder;
+  const std::string name = folder / "run";
+  REQUIRE(run(name, {{"steps", "8"}}) == 0);
+  std::filesystem::remove(name + "/checkpoints/last");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"sample", name, "--count", "4"},
+        {"evaluate", name, "--count", "9", "-q"},
+        {"audit", name, "--count", "9", "-q"},
+        {"export", name}}) {
+    CAPTURE(words[0]);
+    const Outcome outcome = outcome_of(tiny_description(), words);
+    CHECK(outcome.exit_code == 0);
+    CHECK(outcome.error.find(fmt::format("checkpoint: {}/checkpoints/last is missing. Taking the "
+                                         "newest whole one, step 8.\n",
+                                         name)) != std::string::npos);
+  }
 }
 
 TEST_CASE("training: the same bytes with one and two threads, and another seed differs") {

@@ -6,10 +6,15 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
+#include <utility>
 
+#include "tensor/nearest.h"
 #include "tensor/safetensors.h"
+#include "zoo/run/checkpoint_names.h"
 #include "zoo/run/machine.h"
 
 namespace likely {
@@ -19,8 +24,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t largest_state_json = 1 << 24;
-
-std::string folder_name(std::int64_t step) { return fmt::format("step-{}", step); }
 
 std::string crc_text(const std::string& bytes) {
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
@@ -36,13 +39,6 @@ std::vector<std::pair<std::string, const Checkpoint::Tensors*>> files_of(
   return files;
 }
 
-// The folder that a link names; empty where there is no such link.
-std::string target_of(const std::string& link) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(link, error);
-  return error ? "" : target.string();
-}
-
 Json read_state(const std::string& folder) {
   Json state = Json::parse(read_file(folder + "/state.json", largest_state_json), nullptr, false);
   require<DataError>(state.is_object() && state.contains("checksum"),
@@ -54,14 +50,17 @@ Json read_state(const std::string& folder) {
   return state;
 }
 
-Checkpoint::Tensors read_tensors(const std::string& folder, const std::string& name,
-                                 const Json& state) {
-  const std::string path = folder + "/" + name;
-  const Json& expected = state.at("files").at(name);
+void check_sum(const std::string& path, const Json& expected) {
   const FileSum sum = sum_of(path);
   require<DataError>(
       sum.bytes == expected.at("bytes") && fmt::format("{:08x}", sum.crc32) == expected.at("crc32"),
       "checkpoint: {} was changed: its size or checksum differs.", path);
+}
+
+Checkpoint::Tensors read_tensors(const std::string& folder, const std::string& name,
+                                 const Json& state) {
+  const std::string path = folder + "/" + name;
+  check_sum(path, state.at("files").at(name));
   const SafeTensors content = load_safetensors(path);
   require<DataError>(
       content.metadata.at("step") == fmt::format("{}", state.at("step").get<std::int64_t>()) &&
@@ -70,9 +69,20 @@ Checkpoint::Tensors read_tensors(const std::string& folder, const std::string& n
   return content.tensors;
 }
 
-Checkpoint read_folder(const std::string& folder) {
+// f(state.json of `folder`), whatever it lacks being a DataError.
+template <class F>
+auto with_state(const std::string& folder, const F& f) {
   try {
-    const Json state = read_state(folder);
+    return f(read_state(folder));
+  } catch (const Json::exception& error) {
+    fail<DataError>("checkpoint: {}/state.json lacks something: {}.", folder, error.what());
+  } catch (const std::out_of_range&) {
+    fail<DataError>("checkpoint: a file in {} does not tell its step.", folder);
+  }
+}
+
+Checkpoint read_folder(const std::string& folder) {
+  return with_state(folder, [&](const Json& state) {
     Checkpoint checkpoint;
     checkpoint.step = state.at("step");
     checkpoint.hash = state.at("hash");
@@ -82,10 +92,27 @@ Checkpoint read_folder(const std::string& folder) {
     if (state.at("files").contains("average.safetensors"))
       checkpoint.average = read_tensors(folder, "average.safetensors", state);
     return checkpoint;
-  } catch (const Json::exception& error) {
-    fail<DataError>("checkpoint: {}/state.json lacks something: {}.", folder, error.what());
-  } catch (const std::out_of_range&) {
-    fail<DataError>("checkpoint: a file in {} does not tell its step.", folder);
+  });
+}
+
+// Throws DataError unless all files are as they were written; reads them and keeps nothing.
+void check_folder(const std::string& folder) {
+  with_state(folder, [&](const Json& state) {
+    for (const auto& [name, expected] : state.at("files").items())
+      check_sum(folder + "/" + name, expected);
+    return true;
+  });
+}
+
+constexpr std::int64_t unknown_step = std::numeric_limits<std::int64_t>::max();
+
+// What its state.json says, where that is whole.
+std::int64_t step_in(const std::string& folder) {
+  try {
+    return with_state(folder,
+                      [](const Json& state) { return state.at("step").get<std::int64_t>(); });
+  } catch (const DataError&) {
+    return unknown_step;
   }
 }
 
@@ -94,27 +121,38 @@ Checkpoint read_folder(const std::string& folder) {
 CheckpointFolder::CheckpointFolder(std::string folder, FileSystem& files)
     : folder_(std::move(folder)), files_(files) {}
 
-void CheckpointFolder::save(const Checkpoint& checkpoint,
-                            const std::function<void(const std::string&)>& warn) {
+void CheckpointFolder::save(const Checkpoint& checkpoint, const Warn& warn) {
   const std::string name = folder_name(checkpoint.step), partial = path("." + name + ".partial");
   require_space(checkpoint);
   if (files_.remove(partial) != 0)
     fail_to_save("remove " + partial);
   write(checkpoint, partial);
-  // A folder of this name is the rest of a crash, or broken: a whole one would have been resumed.
+  try {
+    check_folder(partial);
+  } catch (const DataError& error) {
+    fail<SaveError>("save: what was written reads back as something else: {} Look at the disk.",
+                    error.what());
+  }
+  put_in_place(partial, name);
+  const bool free_last = make_way_for("last", checkpoint.step),
+             free_previous = make_way_for("previous", checkpoint.step);
+  const std::string previous = newest_whole_before(checkpoint.step);
+  if (free_previous && !previous.empty())
+    point("previous", previous, warn);
+  if (free_last)
+    point("last", name, warn);
+  sync_folder(files_, folder_);
+  remove_old(checkpoint.step, previous, warn);
+}
+
+// A folder of this name is the rest of a crash, or broken: a whole one would have been resumed.
+void CheckpointFolder::put_in_place(const std::string& partial, const std::string& name) {
   const std::string aside = path("." + name + ".old");
-  if (fs::exists(path(name)) &&
-      (files_.remove(aside) != 0 || files_.rename(path(name), aside) != 0))
+  if (is_there(path(name)) && (files_.remove(aside) != 0 || files_.rename(path(name), aside) != 0))
     fail_to_save("move away " + path(name));
   if (files_.rename(partial, path(name)) != 0)
     fail_to_save("rename " + partial);
   sync_folder(files_, folder_);
-  const std::string last = target_of(path("last"));
-  if (!last.empty() && last != name)
-    point("previous", last);
-  point("last", name);
-  sync_folder(files_, folder_);
-  remove_old(warn);
 }
 
 void CheckpointFolder::require_space(const Checkpoint& checkpoint) {
@@ -154,49 +192,173 @@ void CheckpointFolder::write(const Checkpoint& checkpoint, const std::string& in
   sync_folder(files_, into);
 }
 
-// Links cannot be written over, but a new one can be renamed over the old.
-void CheckpointFolder::point(const std::string& link, const std::string& target) {
-  const std::string fresh = path("." + link + ".partial");
-  if (files_.remove(fresh) != 0 || files_.link(target, fresh) != 0 ||
-      files_.rename(fresh, path(link)) != 0)
-    fail_to_save("point " + path(link) + " to " + target);
+// Where a copy has a folder in a link's place: one of a step up to `step` becomes step-N, or goes
+// where there is a whole one already. False where it stays, since nothing proves it to be older.
+bool CheckpointFolder::make_way_for(const std::string& link, std::int64_t step) {
+  if (!is_folder(path(link)))
+    return true;
+  const std::int64_t its_step = step_in(path(link));
+  if (its_step > step)
+    return false;
+  const std::string name = folder_name(its_step);
+  if (is_whole(link) && !is_whole(name)) {
+    if (files_.remove(path(name)) != 0 || files_.rename(path(link), path(name)) != 0)
+      fail_to_save("rename " + path(link) + " to " + path(name));
+  } else if (files_.remove(path(link)) != 0) {
+    fail_to_save("remove " + path(link));
+  }
+  return true;
 }
 
-void CheckpointFolder::remove_old(const std::function<void(const std::string&)>& warn) {
-  const std::string last = target_of(path("last")), previous = target_of(path("previous"));
-  std::error_code error;
-  std::vector<std::string> old;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    const std::string name = entry.path().filename().string();
-    if ((name.starts_with("step-") || name.starts_with(".step-")) && name != last &&
-        name != previous)
-      old.push_back(name);
+// Links cannot be written over, but a new one can be renamed over the old.
+void CheckpointFolder::point(const std::string& link, const std::string& target, const Warn& warn) {
+  const std::string fresh = path("." + link + ".partial");
+  if (files_.remove(fresh) != 0)
+    fail_to_save("remove " + fresh);
+  if (files_.link(target, fresh) != 0) {
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+      fail_to_save("point " + path(link) + " to " + target);
+    if (!std::exchange(said_no_links_, true))
+      warn(
+          fmt::format("{} cannot hold links ({}). Training goes on without `last` and `previous`: "
+                      "the newest whole step-N counts.",
+                      folder_, std::strerror(errno)));
+    return;
   }
-  for (const std::string& name : old)
+  if (files_.rename(fresh, path(link)) != 0)
+    fail_to_save("rename " + fresh);
+}
+
+// What is older than the checkpoint of `step`, which is proven whole, but for `previous` and what
+// a link names.
+void CheckpointFolder::remove_old(std::int64_t step, const std::string& previous,
+                                  const Warn& warn) {
+  std::set<std::string> kept{previous};
+  const std::vector<std::string> all = names();
+  for (const std::string& name : all)
+    if (name != "last" && name != "previous")
+      kept.insert(target_of(path(name)));
+  for (const std::string& name : all) {
+    const std::int64_t its_step = step_of_name(name), rest = cut_short_step(name);
+    const bool old = its_step >= 0 && its_step < step && is_folder(path(name));
+    if (kept.contains(name) || !(old || (rest >= 0 && rest <= step)))
+      continue;
     if (files_.remove(path(name)) != 0)
       warn(fmt::format("could not remove the old checkpoint {}: {}.", path(name),
                        std::strerror(errno)));
-}
-
-Checkpoint CheckpointFolder::load(const std::function<void(const std::string&)>& warn) const {
-  std::string problems;
-  for (const char* link : {"last", "previous"}) {
-    if (target_of(path(link)).empty())
-      continue;
-    try {
-      return read_folder(path(link));
-    } catch (const DataError& error) {
-      problems += fmt::format("{}{}", problems.empty() ? "" : " ", error.what());
-      if (std::string(link) == "last" && !target_of(path("previous")).empty())
-        warn(fmt::format("{} Falling back to the checkpoint before it.", error.what()));
-    }
   }
-  require<DataError>(!problems.empty(), "checkpoint: there is none in {}.", folder_);
-  fail<DataError>("checkpoint: none in {} is whole. {}", folder_, problems);
 }
 
-bool CheckpointFolder::empty() const {
-  return target_of(path("last")).empty() && target_of(path("previous")).empty();
+std::vector<std::string> CheckpointFolder::names() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error))
+    names.push_back(entry->path().filename().string());
+  require<DataError>(!error || error == std::errc::no_such_file_or_directory,
+                     "checkpoint: cannot list {}: {}.", folder_, error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Newest first; what does not tell its step before all. A folder `last` of a copy comes after the
+// step-N that it was copied from.
+std::vector<CheckpointFolder::Candidate> CheckpointFolder::candidates() const {
+  std::vector<Candidate> all;
+  for (const std::string& name : names())
+    if (const std::int64_t step = step_of_name(name); step >= 0 && is_folder(path(name)))
+      all.push_back({name, step});
+    else if (is_pointer(name) && is_folder(path(name)))
+      all.push_back({name, step_in(path(name))});
+  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+    return a.step != b.step ? a.step > b.step : step_of_name(a.name) > step_of_name(b.name);
+  });
+  return all;
+}
+
+bool CheckpointFolder::is_whole(const std::string& name) const {
+  if (!is_folder(path(name)) ||
+      (step_of_name(name) >= 0 && step_in(path(name)) != step_of_name(name)))
+    return false;
+  try {
+    check_folder(path(name));
+    return true;
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
+std::string CheckpointFolder::newest_whole_before(std::int64_t step) const {
+  for (const auto& [name, its_step] : candidates())
+    if (its_step < step && is_whole(name))
+      return name;
+  return "";
+}
+
+Checkpoint CheckpointFolder::load(const Warn& warn) const {
+  std::vector<std::string> problems;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    bool changed = false;  // training went on meanwhile: there are newer ones
+    problems.clear();
+    const std::vector<std::string> before = names();
+    for (const Candidate& candidate : candidates()) {
+      const auto& [name, step] = candidate;
+      try {
+        Checkpoint checkpoint = read_folder(path(name));
+        require<DataError>(step_of_name(name) < 0 || checkpoint.step == step,
+                           "checkpoint: {} is of step {}, and its name says another.", path(name),
+                           checkpoint.step);
+        for (const std::string& problem : problems)
+          warn(fmt::format("{} Falling back to step {}.", problem, checkpoint.step));
+        if (const std::string about = about_last(candidate); problems.empty() && !about.empty())
+          warn(fmt::format("checkpoint: {} {}. Taking the newest whole one, step {}.", path("last"),
+                           about, step));
+        return checkpoint;
+      } catch (const DataError& error) {
+        changed = names() != before;
+        if (changed)
+          break;
+        problems.push_back(error.what());
+      }
+    }
+    if (!changed)
+      break;
+  }
+  require<DataError>(!empty(), "checkpoint: there is none in {}.", folder_);
+  fail<DataError>("checkpoint: none in {} is whole: found {}.{}{}", folder_, found(),
+                  problems.empty() ? "" : " ", joined(problems, " "));
+}
+
+// Why `last` does not lead to what was taken; empty where it does.
+std::string CheckpointFolder::about_last(const Candidate& taken) const {
+  const std::string last = path("last"), target = target_of(last);
+  std::error_code error;
+  if (fs::equivalent(last, path(taken.name), error))
+    return "";
+  if (!target.empty())
+    return "is a link to " + target;
+  if (!is_folder(last))
+    return is_there(last) ? "is no link" : "is missing";
+  const std::int64_t step = step_in(last);
+  return step == taken.step ? "" : fmt::format("is a folder of step {}", step);
+}
+
+std::string CheckpointFolder::found() const {
+  std::vector<std::string> all;
+  for (const std::string& name : names())
+    if (step_of_name(name) >= 0 || is_pointer(name)) {
+      const std::string target = target_of(path(name));
+      all.push_back(target.empty() ? name : fmt::format("{} (a link to {})", name, target));
+    }
+  return joined(all);
+}
+
+std::string CheckpointFolder::cut_short() const {
+  std::vector<std::string> all;
+  for (const std::string& name : names())
+    if (cut_short_step(name) >= 0)
+      all.push_back(name);
+  return joined(all);
 }
 
 }  // namespace likely

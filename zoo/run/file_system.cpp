@@ -120,8 +120,10 @@ void sync_folder(FileSystem& files, const std::string& folder) {
   const int handle = files.open_folder(folder);
   if (handle < 0)
     fail_to_save("open " + folder);
-  const int synced = files.sync(handle);
+  int synced = files.sync(handle);
   const int reason = errno;
+  if (synced != 0 && (reason == EINVAL || reason == ENOTSUP || reason == EOPNOTSUPP))
+    synced = 0;  // some file systems cannot sync folders, and need not
   const int closed = files.close(handle);
   if (synced != 0)
     errno = reason;
