@@ -1,6 +1,7 @@
 #include "zoo/run/file_system.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -28,6 +29,12 @@ int FileSystem::append(const std::string& path) {
 int FileSystem::open_folder(const std::string& path) {
   return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
+
+int FileSystem::open_lock(const std::string& path, int flags) {
+  return ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0644);
+}
+
+int FileSystem::lock(int file) { return ::flock(file, LOCK_EX | LOCK_NB); }
 
 ssize_t FileSystem::write(int file, const void* data, std::size_t bytes) {
   return ::write(file, data, bytes);

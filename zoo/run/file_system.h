@@ -17,6 +17,9 @@ class FileSystem {
   virtual int create(const std::string& path);       // for writing; an old file is truncated
   virtual int append(const std::string& path);       // for writing at the end, made where missing
   virtual int open_folder(const std::string& path);  // to sync it
+  // To hold a lock on it and say who does; `flags` may make it. A link is not followed.
+  virtual int open_lock(const std::string& path, int flags);
+  virtual int lock(int file);  // by flock, which the system frees with the process; never waits
   virtual ssize_t write(int file, const void* data, std::size_t bytes);
   virtual int sync(int file);
   virtual int truncate(int file, std::int64_t bytes);

@@ -138,7 +138,7 @@ void ModelMain::add_resume() {
 }
 
 int ModelMain::resume() {
-  const RunDirectory run = RunDirectory::open(run_);
+  const RunDirectory run = RunDirectory::open_to_write(run_, "resume");
   const Configuration configuration = run.read_configuration(description_, changes_.given());
   if (const std::string text = configuration.to_toml();
       text != read_file(run.configuration(), 1 << 20))
@@ -221,7 +221,7 @@ void ModelMain::add_evaluate() {
 }
 
 int ModelMain::evaluate() {
-  const RunDirectory run = RunDirectory::open(run_);
+  const RunDirectory run = RunDirectory::open_to_write(run_, "evaluate");
   TrainedRun trained(description_, run, changes_.given());
   const SignalGuard signals;
   const Done done = this->done();
@@ -298,7 +298,7 @@ int ModelMain::audit() {
 void ModelMain::add_report() {
   CLI::App& verb = line_.verb(
       "report", "write the run's report.html anew", {"likely report runs/first"}, [this] {
-        const RunDirectory run = RunDirectory::open(run_);
+        const RunDirectory run = RunDirectory::open_to_write(run_, "report");
         replace_file(real_file_system(), run.report(), report_html(run, description_));
         fmt::print("{}\n", run.report());
         return 0;

@@ -1,19 +1,24 @@
 // RunDirectory: where the files of a run lie.
 #pragma once
+#include <memory>
 #include <string>
 
 #include "zoo/run/configuration.h"
-#include "zoo/run/file_system.h"
+#include "zoo/run/run_lock.h"
 
 namespace likely {
 
 class RunDirectory {
  public:
-  // Makes the folder; UsageError where something is in it already.
+  // Makes the folder, to be written by this process alone; UsageError where something is in it
+  // already.
   static RunDirectory create(const std::string& path, const Configuration& configuration,
                              FileSystem& files = real_file_system());
   // UsageError where `path` holds no run.
   static RunDirectory open(const std::string& path);
+  // For a verb that writes into it; UsageError where another process does (run_lock.h).
+  static RunDirectory open_to_write(const std::string& path, const std::string& verb,
+                                    FileSystem& files = real_file_system());
   // "runs/vae-shapes-quick-20260102-030405", not there yet.
   static std::string fresh_name(const Configuration& configuration);
 
@@ -36,6 +41,7 @@ class RunDirectory {
  private:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
   std::string path_;
+  std::shared_ptr<RunLock> lock_;  // where this process writes
 };
 
 }  // namespace likely
