@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
@@ -47,6 +48,13 @@ constexpr VendorModule vendor_modules[] = {
 std::mutex mutex;                                     // of all that is kept here
 std::map<const VendorModule*, std::size_t> versions;  // of the libraries of open ones
 
+// oneDNN's threads are OpenMP's. They would look for their next work for milliseconds, on CPUs that
+// ours need in between: so about as long as ours do. Read when the library is opened.
+void bound_waiting() {
+  if (!std::getenv("OMP_WAIT_POLICY"))
+    setenv("GOMP_SPINCOUNT", "2000", 0);
+}
+
 VendorLibrary open(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};
   if (module.device == Device::cuda && opened_cuda() == Cuda::emulated) {
@@ -54,6 +62,8 @@ VendorLibrary open(const VendorModule& module) {
     library.install = "Take a machine with a GPU";
     return library;
   }
+  if (module.device == Device::cpu)
+    bound_waiting();
   library.problem = open_module(module.file, module.soname);
   if (*module.soname && module_exists(module.file))
     library.install =

@@ -2,10 +2,17 @@
 #include "kernels/parallel.h"
 
 #include <doctest/doctest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <mutex>
+#include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -84,6 +91,96 @@ TEST_CASE("parallel_for: an exception arrives where it was called, and the next 
     CHECK(message([&] { parallel_for(100, 1, failing); }) == "chunk 40 failed");
     CHECK(chunks(10, 5).size() == 2);
   }
+}
+
+TEST_CASE("parallel_for: calls from two threads at once both do all of their chunks once") {
+  const Threads here(3);
+  std::atomic<int> wrong{0};
+  const auto calls = [&] {
+    for (int call = 0; call < 300; ++call) {
+      std::vector<std::atomic<int>> done(50);
+      parallel_for(50, 1, [&](std::int64_t begin, std::int64_t) { ++done[begin]; });
+      wrong += std::any_of(done.begin(), done.end(), [](const auto& times) { return times != 1; });
+    }
+  };
+  std::thread other(calls);
+  calls();
+  other.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("parallel_for: a child process after a fork has threads of its own") {
+  const Threads here(4);
+  chunks(100, 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // instead of waiting for threads that are not there
+    std::set<int> seen;
+    std::mutex mutex;
+    for (int call = 0; call < 10000 && seen.size() < 2; ++call)
+      parallel_for(100, 1, [&](std::int64_t, std::int64_t) {
+        const std::lock_guard lock(mutex);
+        seen.insert(thread_index());
+      });
+    _exit(seen.size() < 2);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+  CHECK(chunks(100, 1).size() == 100);
+}
+
+TEST_CASE("parallel_for: every chunk is done when it returns, after short waits and long ones") {
+  const Threads here(2);
+  const auto call = [](int microseconds) {
+    std::atomic<int> done{0};
+    parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
+      std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+      ++done;
+    });
+    return done.load();
+  };
+  int wrong = 0;
+  for (int i = 0; i < 100; ++i) {  // short and long waits of both
+    wrong += call(0) != 2;
+    wrong += call(i) != 2;
+    std::this_thread::sleep_for(std::chrono::microseconds(3 * i));
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("parallel_for: threads beyond the CPUs take no time from those that work") {
+  cpu_set_t before, one;
+  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
+    if (CPU_ISSET(cpu, &before))
+      CPU_SET(cpu, &one);
+  // CPU seconds, for the machine has other work: threads that spin at barriers take 3 to 30 times
+  // as many as one thread alone.
+  const auto seconds = [](int count) {
+    const Threads here(count);
+    const std::clock_t begin = std::clock();
+    std::atomic<double> sum{0};
+    for (int call = 0; call < 2000; ++call)
+      parallel_for(8, 1, [&](std::int64_t, std::int64_t) {
+        double x = 1;
+        for (int i = 0; i < 1000; ++i)
+          x = x * 0.999 + 1;
+        sum = x;
+      });
+    return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  };
+  // In a process of its own, whose threads all inherit the one CPU.
+  const pid_t child = fork();
+  if (child == 0) {
+    sched_setaffinity(0, sizeof one, &one);
+    const double alone = seconds(1);
+    _exit(seconds(2) > 2 * alone + 0.02);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST_CASE("parallel_for: messages") {

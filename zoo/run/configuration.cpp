@@ -1,7 +1,8 @@
 #include "zoo/run/configuration.h"
 
 #include <algorithm>
-#include <thread>
+
+#include "kernels/available_cpus.h"
 
 namespace likely {
 namespace {
@@ -126,7 +127,6 @@ class TomlLine {
 }  // namespace
 
 std::vector<Setting> run_settings(const ModelDescription& description) {
-  const auto threads = static_cast<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()));
   // Intervals follow the preset's steps, not --steps: so a run that is extended has those it would
   // have had.
   const auto steps = std::find_if(description.settings.begin(), description.settings.end(),
@@ -150,7 +150,8 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}),
       fixed_setting("seed", "decides every random number of the run", std::int64_t{1}),
       fixed_setting("device", "where to compute", "auto", {"auto", "cpu", "cuda"}),
-      fixed_setting("threads", "CPU threads; any number gives the same bits", threads),
+      fixed_setting("threads", "CPU threads; any number gives the same bits",
+                    std::int64_t{kernels::default_threads()}),
       fixed_setting("precision", "of products and convolutions", "f32", {"f32", "tf32", "bf16"}),
       fixed_setting("kernels", "own, vendor, fastest, fastest-vendor, or by family: matmul=vendor",
                     "own"),

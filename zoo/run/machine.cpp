@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "kernels/available_cpus.h"
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/cpu/isa.h"
@@ -70,6 +71,16 @@ std::string row(const char* name, const std::string& text) {
   return fmt::format("{:<12}{}\n", name, text);
 }
 
+// "2 cores", or "0.5 of 2 cores" where this process may use less.
+std::string cores_text() {
+  const double here = std::thread::hardware_concurrency(), ours = kernels::available_cpus();
+  return ours < here ? fmt::format("{:.3g} of {} cores, as affinity and cgroups allow", ours, here)
+                     : fmt::format("{} cores", ours);
+}
+
+// Whether there is anything to say of a GPU but that there is none.
+bool has_gpu() { return kernels::find_gpu().driver != 0 || kernels::gpu_kernels_built(); }
+
 std::string gpu_text() {
   const kernels::Gpu gpu = kernels::find_gpu();
   if (gpu.driver == 0)
@@ -119,6 +130,18 @@ std::string proofs_text(bool prove) {
   return text;
 }
 
+std::string vendors_text(Device device) {
+  std::string text;
+  for (const kernels::VendorLibrary& library : kernels::vendor_libraries(device))
+    text +=
+        row("vendor", fmt::format("{} on {} by {}{}", library.family,
+                                  device == Device::cpu ? "the CPU" : "a GPU", library.library,
+                                  library.problem.empty()
+                                      ? ""
+                                      : fmt::format(": {}. {}", library.problem, library.install)));
+  return text;
+}
+
 }  // namespace
 
 std::string cpu_model() {
@@ -165,7 +188,7 @@ std::string environment_json(Device device) {
     json["gpu"] = *cuda == kernels::Cuda::gpu ? kernels::find_gpu().name : "emulated by the CPU";
   json["cpu"] = cpu_model();
   json["instruction_set"] = isa_name();
-  json["cores"] = std::thread::hardware_concurrency();
+  json["cores"] = kernels::available_cpus();
   json["threads"] = kernels::threads();
   json["memory_bytes"] = kibibytes("/proc/meminfo", "MemTotal");
   json["kernels"] = kernels::chosen_kernels();
@@ -181,16 +204,16 @@ std::string doctor(const fs::path& data_directory, bool prove) {
   std::string text =
       row("likely", fmt::format("{}, commit {}", version, commit().empty() ? "unknown" : commit()));
   text += row("compiler", compiler());
-  text += row("CPU", fmt::format("{}, {} cores", cpu_model(), std::thread::hardware_concurrency()));
+  text += row("CPU", fmt::format("{}, {}", cpu_model(), cores_text()));
   text += row("kernels", fmt::format("{}, {} threads", isa_name(), kernels::threads()));
   text += row("GPU", gpu_text());
-  text += row("CUDA", fmt::format("kernels for GPUs: {}; emulated by the CPU: {}",
-                                  kernels::gpu_kernels_built()
-                                      ? "built"
-                                      : "not built (needs nvcc; without a GPU they cost nothing)",
-                                  kernels::emulated_kernels_built()
-                                      ? "built"
-                                      : "built when --device cuda first asks for them"));
+  if (has_gpu())
+    text +=
+        row("CUDA", fmt::format("kernels for GPUs: {}; emulated by the CPU: {}",
+                                kernels::gpu_kernels_built() ? "built" : "not built (needs nvcc)",
+                                kernels::emulated_kernels_built()
+                                    ? "built"
+                                    : "built when --device cuda first asks for them"));
   text += proofs_text(prove);
   text +=
       row("memory",
@@ -203,13 +226,8 @@ std::string doctor(const fs::path& data_directory, bool prove) {
         row("disk", fmt::format("{} free here", bytes_text(static_cast<double>(disk.f_bavail) *
                                                            static_cast<double>(disk.f_frsize))));
   for (const Device device : {Device::cpu, Device::cuda})
-    for (const kernels::VendorLibrary& library : kernels::vendor_libraries(device))
-      text += row("vendor",
-                  fmt::format("{} on {} by {}{}", library.family,
-                              device.kind == Device::cpu ? "the CPU" : "a GPU", library.library,
-                              library.problem.empty()
-                                  ? ""
-                                  : fmt::format(": {}. {}", library.problem, library.install)));
+    if (device == Device::cpu || has_gpu())
+      text += vendors_text(device);
   return text + fmt::format("\ndata in {}\n", data_directory.string()) +
          list_data_sets(data_directory);
 }
