@@ -9,7 +9,11 @@
 namespace likely {
 namespace {
 
+// Of the run that is done. Its first update has done nothing, also where a warm-up leaves no time
+// after it (total <= 0): a decay begins at 1.
 double fraction(std::int64_t update, std::int64_t total) {
+  if (update <= 0)
+    return 0;
   return update >= total ? 1 : static_cast<double>(update) / static_cast<double>(total);
 }
 

@@ -49,6 +49,22 @@ TEST_CASE("schedule: a warm-up rises to 1 and leaves the rest of the run to what
   CHECK(schedule(110, 110) == doctest::Approx(0));
 }
 
+TEST_CASE("schedule: a run as long as its warm-up, or shorter, learns in every update") {
+  for (const std::string name : {"constant", "linear", "cosine"}) {
+    CAPTURE(name);
+    for (const std::int64_t total : {1, 5, 20}) {
+      const Schedule schedule = warm_up(20, schedule_named(name));
+      for (std::int64_t update = 0; update < total; ++update)
+        CHECK(schedule(update, total) == doctest::Approx((update + 1) / 20.0));
+    }
+    // Every update of any run has a rate above 0, with a warm-up and without.
+    for (const std::int64_t updates : {0, 1, 7, 100})
+      for (std::int64_t total = 1; total <= 30; ++total)
+        for (std::int64_t update = 0; update < total; ++update)
+          CHECK(warm_up(updates, schedule_named(name))(update, total) > 0);
+  }
+}
+
 TEST_CASE("schedule: names") {
   CHECK(schedule_named("constant")(50, 100) == 1);
   CHECK(schedule_named("linear")(25, 100) == doctest::Approx(0.75));
