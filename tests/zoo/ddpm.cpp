@@ -120,11 +120,30 @@ TEST_CASE("ddpm: the objective `bound` has the weights of the bound" * cpu_only)
         doctest::Approx(expected).epsilon(0.05));
 }
 
+TEST_CASE("ddpm: images that three levels cannot halve are seen with zeros around them" * cpu_only) {
+  UnetOptions how = tiny_unet();
+  how.multipliers = {1, 2, 2};
+  const std::unique_ptr<Denoiser> net = make_unet({6, 7, 1}, 1000, how);
+  net->initialise(3);
+  Random random = random_for(Occasion::evaluation, 1, Device::cpu);
+  const Variable x = kernels::normal({2, 6, 7, 1}, random.draw("test/images"));
+  const StepAndLabels given{Tensor::of({2}, std::vector<std::int64_t>{0, 700}), {}};
+  const NotRecording off;
+  const Tensor found = (*net)(x, given, nullptr).value();
+  REQUIRE(found.shape() == Shape{2, 6, 7, 1});
+  // The same network on an image of 8x8 whose border is 0, of which the middle is taken.
+  Tensor framed = kernels::zeros({2, 8, 8, 1}, DType::f32, Device::cpu);
+  kernels::copy_into(framed.slice(1, 1, 7).slice(2, 0, 7), x.value());
+  const Tensor whole = (*net)(framed, given, nullptr).value();
+  CHECK(kernels::to_doubles(kernels::contiguous(found)) ==
+        kernels::to_doubles(kernels::contiguous(whole.slice(1, 1, 7).slice(2, 0, 7))));
+}
+
 TEST_CASE("ddpm: images that cannot be halved, and widths that do not divide, are errors" *
           cpu_only) {
   CHECK_THROWS_WITH_AS(
-      make_unet({28, 28, 1}, 1000, {}),
-      "unet: images of [28, 28, 1] cannot be halved 3 times. Give fewer --multipliers.",
+      make_unet({4, 4, 1}, 1000, {}),
+      "unet: images of [4, 4, 1] cannot be halved 3 times. Give fewer --multipliers.",
       UsageError);
   CHECK_THROWS_WITH_AS(make_unet({32, 32, 1}, 1000, {.width = 20}),
                        "unet: 20 channels do not divide into 32 groups. Choose a --width that "

@@ -48,7 +48,8 @@ struct UnetOptions {
   std::int64_t labels = 0;     // rows of their embedding
   Initialiser last = zeros();  // of layers that begin as if they were not there
 };
-// Ho et al. 2020, appendix B. x [n, height, width, channels].
+// Ho et al. 2020, appendix B. x [n, height, width, channels]; inside, zeros around it make height
+// and width such that each level can halve them.
 std::unique_ptr<Denoiser> make_unet(const Shape& image, std::int64_t steps, const UnetOptions& how);
 
 // An MLP with SiLU, to each of whose hidden layers time adds features. x [n, dimensions].

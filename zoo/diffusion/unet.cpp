@@ -1,5 +1,7 @@
 // Ho et al. 2020, appendix B: the U-Net of Ronneberger et al. 2015 from residual blocks, with
 // self-attention on small maps.
+#include <algorithm>
+
 #include "nn/convolution.h"
 #include "nn/normalise.h"
 #include "zoo/diffusion/denoiser.h"
@@ -128,7 +130,9 @@ class Unet : public Denoiser {
   Variable operator()(const Variable& x, const StepAndLabels& given,
                       Random* random) const override {
     const Variable time = time_(given, x.dtype());
-    Variable h = in_(x);
+    const kernels::Padding border = border_of(x);
+    const bool whole = border.top + border.bottom + border.left + border.right == 0;
+    Variable h = in_(whole ? x : pad(x, border));  // [n, H, W, channels], H and W can be halved
     Variables kept{h};
     for (const auto& level : down_) {
       for (const auto& block : level->blocks)
@@ -145,10 +149,22 @@ class Unet : public Denoiser {
       if (level->resize)
         h = (*level->resize)(upsample_nearest(h, 2));
     }
-    return out_(norm_(h));
+    const Variable found = out_(norm_(h));
+    if (whole)
+      return found;
+    const Variable rows = slice(found, 1, border.top, border.top + x.size(1));
+    return slice(rows, 2, border.left, border.left + x.size(2));
   }
 
  private:
+  // Zeros around images that cannot be halved as often as there are levels: 28 becomes 32.
+  kernels::Padding border_of(const Variable& x) const {
+    const std::int64_t unit = std::int64_t{1} << (down_.size() - 1);
+    const auto missing = [&](int axis) { return (unit - x.size(axis) % unit) % unit; };
+    return {missing(1) / 2, missing(1) - missing(1) / 2, missing(2) / 2,
+            missing(2) - missing(2) / 2};
+  }
+
   std::int64_t top() const { return how_.width * how_.multipliers.back(); }
 
   std::unique_ptr<Level> go_down(std::int64_t l, std::int64_t levels, std::int64_t& channels,
@@ -207,8 +223,8 @@ std::unique_ptr<Denoiser> make_unet(const Shape& image, std::int64_t steps,
   require<UsageError>(!how.multipliers.empty(),
                       "unet: no level. Give --multipliers such as 1,2,2.");
   const std::int64_t halvings = static_cast<std::int64_t>(how.multipliers.size()) - 1;
-  require<UsageError>(image.rank() == 3 && image[0] % (std::int64_t{1} << halvings) == 0 &&
-                          image[1] % (std::int64_t{1} << halvings) == 0,
+  require<UsageError>(image.rank() == 3 && halvings < 32 &&
+                          std::min(image[0], image[1]) >= std::int64_t{1} << halvings,
                       "unet: images of {} cannot be halved {} times. Give fewer --multipliers.",
                       image, halvings);
   for (const std::int64_t multiplier : how.multipliers)
