@@ -1,7 +1,10 @@
 // A folder of PNG files: every kind is read, hostile ones are named.
 #include <png.h>
+#include <sys/stat.h>
 
+#include <array>
 #include <cmath>
+#include <set>
 
 #include "tests/zoo/data_files.h"
 #include "zoo/data/png_folder.h"
@@ -108,9 +111,15 @@ TEST_CASE("png files: what is no picture is named, whatever it claims") {
   CHECK(error_of("text.png", {'h', 'e', 'l', 'l', 'o', ',', ' ', 'y', 'o', 'u'}) ==
         " cannot be read: Not a PNG file. Take it out of the folder.");
   CHECK(error_of("empty.png", {}) == " cannot be read: Read Error. Take it out of the folder.");
-  CHECK(error_of("wide.png", claims(100000, 1)) ==
-        " cannot be read: Invalid IHDR data. Take it out of the folder.");
-  CHECK(error_of("nothing.png", claims(8000, 8000)).starts_with(" cannot be read: "));
+  CHECK(error_of("wide.png", claims(8193, 1)) ==
+        " is 8193 pixels wide and 1 high: at most 8192 each way and 33554432 in all are read. Make "
+        "it smaller, or take it out of the folder.");
+  CHECK(error_of("high.png", claims(1, 2147483647))
+            .starts_with(" is 1 pixels wide and 2147483647 high: at most 8192 each way"));
+  CHECK(error_of("large.png", claims(8000, 8000))
+            .starts_with(" is 8000 pixels wide and 8000 high: at most 8192 each way"));
+  CHECK(error_of("none.png", claims(0, 1)).starts_with(" cannot be read: "));
+  CHECK(error_of("nothing.png", claims(100, 100)).starts_with(" cannot be read: "));
   const std::uint8_t rgb[300] = {};
   const std::string good = write(folder, "good.png", 10, 10, PNG_FORMAT_RGB, rgb);
   std::ifstream file(good, std::ios::binary);
@@ -126,39 +135,106 @@ TEST_CASE("png files: what is no picture is named, whatever it claims") {
   }
 }
 
-TEST_CASE("png folder: a tenth of the files for test, one for validation, by their names") {
-  const TemporaryFolder folder;
-  for (int i = 0; i < 20; ++i) {
-    const std::uint8_t grey[] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i)};
-    write(folder, fmt::format("pngs/{}.png", i), 2, 1, PNG_FORMAT_GRAY, grey);
-  }
-  folder.write("pngs/readme.txt", {1, 2, 3});
-  const auto data = make_data_set("pngs-32", {.directory = folder.path()});
-  CHECK(data->name() == "pngs, 20 files, middle square by area to 32x32");
-  CHECK(data->image() == Shape{32, 32, 3});
-  CHECK(data->size(Split::train) == 16);
-  CHECK(data->size(Split::validation) == 2);
-  CHECK(data->size(Split::test) == 2);
-  std::vector<int> seen;
+namespace {
+
+// A picture of one grey value, by which it is known again.
+void write_grey(const TemporaryFolder& folder, const std::string& name, int value) {
+  const std::vector<std::uint8_t> grey(2, static_cast<std::uint8_t>(value));
+  write(folder, "pngs/" + name, 2, 1, PNG_FORMAT_GRAY, grey.data());
+}
+
+// The grey values of each split.
+std::array<std::set<int>, 3> greys(const DataSet& data) {
+  std::array<std::set<int>, 3> splits;
   const Draw draw{make_step_state({}), 1, 0};
   for (const Split split : {Split::train, Split::validation, Split::test})
-    for (std::int64_t row = 0; row < data->size(split); ++row) {
+    for (std::int64_t row = 0; row < data.size(split); ++row) {
       const std::vector<std::int64_t> rows = {row};
-      seen.push_back(data->bytes(split, rows, draw).data<std::uint8_t>()[0]);
+      splits[static_cast<std::size_t>(split)].insert(
+          data.bytes(split, rows, draw).data<std::uint8_t>()[0]);
     }
-  std::sort(seen.begin(), seen.end());
-  std::vector<int> all(20);
-  std::iota(all.begin(), all.end(), 0);
-  CHECK(seen == all);
-  CHECK(make_data_set("pngs-32", {.directory = folder.path(), .device = {Device::meta}})
-            ->size(Split::train) == 16);
+  return splits;
+}
+
+std::unique_ptr<DataSet> pictures(const TemporaryFolder& folder, Device device = Device::cpu) {
+  return make_data_set("pngs-32", {.directory = folder.path(), .device = device});
+}
+
+}  // namespace
+
+TEST_CASE(
+    "png folder: the hash of a name decides its split, and pictures that come move no other") {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 40; ++i)
+    write_grey(folder, fmt::format("{}.png", i), i);
+  const auto before = pictures(folder);
+  CHECK(before->name() == "pngs, 40 files, middle square by area to 32x32");
+  CHECK(before->image() == Shape{32, 32, 3});
+  CHECK(before->left_out().empty());
+  // FNV-1a of each name, in tenths of 2^64, by a program of its own: 0 is for test, 1 for
+  // validation.
+  const auto old = greys(*before);
+  CHECK(old[2] == std::set<int>{3, 8, 19, 23, 33});
+  CHECK(old[1] == std::set<int>{1, 13, 14});
+  CHECK(old[0].size() == 32);
+  CHECK(pictures(folder, Device::meta)->size(Split::train) == 32);
+  CHECK(pictures(folder, Device::meta)->content().empty());
+  for (int i = 40; i < 55; ++i)
+    write_grey(folder, fmt::format("{}.png", i), i);
+  const auto after = pictures(folder);
+  const auto now = greys(*after);
+  std::size_t count = 0;
+  for (std::size_t split = 0; split < 3; ++split) {
+    count += now[split].size();
+    CHECK(
+        std::includes(now[split].begin(), now[split].end(), old[split].begin(), old[split].end()));
+  }
+  CHECK(count == 55);
+  CHECK(after->content() != before->content());
+}
+
+TEST_CASE("png folder: a few pictures leave no split empty") {
+  for (int first = 0; first < 200; first += 10) {
+    const TemporaryFolder folder;
+    for (int i = first; i < first + 10; ++i)
+      write_grey(folder, fmt::format("{}.png", i), i);
+    const auto data = pictures(folder, Device::meta);
+    std::int64_t count = 0;
+    for (const Split split : {Split::train, Split::validation, Split::test}) {
+      CHECK(data->size(split) > 0);
+      count += data->size(split);
+    }
+    CHECK(count == 10);
+  }
+}
+
+TEST_CASE("png folder: capitals are taken, and what is left out is said with an example") {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 15; ++i)
+    write_grey(folder, fmt::format("{}.{}", i, i < 10 ? "png" : "PNG"), i);
+  CHECK(pictures(folder)->name() == "pngs, 15 files, middle square by area to 32x32");
+  folder.write("pngs/._1.png", {1, 2, 3});
+  folder.write("pngs/.DS_Store", {1, 2, 3});
+  folder.write("pngs/readme.txt", {1, 2, 3});
+  folder.write("pngs/empty.png", {});
+  folder.write("pngs/a\nb.png", {0xff, 0xd8, 0xff, 0xe0, 0, 0, 0, 0, 0});
+  std::filesystem::create_directory(folder / "pngs/folder.png");
+  REQUIRE(mkfifo((folder / "pngs/fifo.png").c_str(), 0600) == 0);
+  for (const Device device : {Device(Device::cpu), Device(Device::meta)}) {
+    const auto data = pictures(folder, device);
+    CHECK(data->size(Split::train) + data->size(Split::validation) + data->size(Split::test) == 15);
+    CHECK(data->left_out() ==
+          "data: left out of " + folder / "pngs" +
+              ": 1 empty (\"empty.png\"), 2 hidden (\".DS_Store\"), 1 no PNG inside "
+              "(\"a\\nb.png\"), 2 no file (\"fifo.png\"), 1 not named .png (\"readme.txt\")");
+  }
 }
 
 TEST_CASE("png folder: too few files are said with the place") {
   const TemporaryFolder folder;
   CHECK(data_error([&] { make_data_set("pngs-64", {.directory = folder.path()}); }) ==
         "data: " + folder / "pngs" +
-            " holds 0 files that end in .png, and at least 10 are needed: one for test, one for "
+            " holds 0 PNG files, and at least 10 are needed: some are for test and for "
             "validation. Put pictures there, or name the folder above it with --data-dir or "
             "LIKELY_DATA.");
 }

@@ -22,6 +22,8 @@ class Quarters final : public DataSet {
  public:
   Quarters() : DataSet("quarters, grey", {8, 8, 1}, 256, 17, Device::cpu) {}
   std::int64_t size(Split split) const override { return split == Split::train ? 512 : 256; }
+  std::string of = DataSet::content();
+  std::string content() const override { return of; }
   Tensor labels(Split split) const override {
     std::vector<std::uint8_t> values;
     for (std::int64_t row = 0; row < size(split); ++row)
@@ -97,7 +99,7 @@ TEST_CASE("judge by classes: real images cover all, one class again and again co
 TEST_CASE("classifier: is kept in the cache, said, and trained anew where its file is damaged") {
   const TemporaryFolder cache;
   setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
-  const Quarters data;
+  Quarters data;
   std::vector<std::string> said;
   std::int64_t steps = 0;
   const auto cached = [&] {
@@ -107,7 +109,7 @@ TEST_CASE("classifier: is kept in the cache, said, and trained anew where its fi
         data, [&](const std::string& text) { said.push_back(text); },
         [&](std::int64_t done, std::int64_t) { steps = done; });
   };
-  const std::string file = "likely/conv5x5-64-128-quarters-grey.safetensors";
+  const std::string file = "likely/conv5x5-64-128-quarters-grey-generated-version-1.safetensors";
   const CachedClassifier first = cached();
   CHECK(steps == 5 * 4);
   CHECK(said.front() == "classifier: none of quarters, grey yet: training one for " + cache / file);
@@ -123,6 +125,11 @@ TEST_CASE("classifier: is kept in the cache, said, and trained anew where its fi
   CHECK(steps == 20);
   cached();
   CHECK(steps == 0);
+  data.of = "sha256 0123456789abcdef0123456789abcdef";  // the same name, other images
+  cached();
+  CHECK(steps == 20);
+  CHECK(std::filesystem::exists(
+      cache / "likely/conv5x5-64-128-quarters-grey-sha256-0123456789abcdef.safetensors"));
   unsetenv("XDG_CACHE_HOME");
 }
 

@@ -48,6 +48,11 @@ class DataSet {
   void mirror_half();
   virtual std::int64_t size(Split split) const = 0;
   virtual std::string split_name(Split split) const;  // "test", "binarized-mnist test"
+  // Tells this data from other data of the same name: of files, a digest of all that is read from
+  // them; of what is generated, the version of its generator. Empty on meta, where nothing is read.
+  virtual std::string content() const;
+  // What of a folder was left out and why, in a line for people; empty where all was taken.
+  virtual std::string left_out() const;
 
   // The images `rows` of a split, [n, height, width, channels], values in [0, 1]; of points [n, 2].
   // What is random about training data comes from `draw`; validation and test data are fixed,

@@ -1,10 +1,9 @@
 // IDX files, checked before a byte of them is believed.
 #include "zoo/data/idx.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
+#include "zoo/data/sha256.h"
 #include "zoo/data/uncompressed_file.h"
 
 namespace likely {
@@ -104,17 +103,11 @@ LabelledImages read_labelled_images(const std::filesystem::path& images,
 
 std::string content_sha256(const std::filesystem::path& file) {
   UncompressedFile source(file);
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
-                                                                   EVP_MD_CTX_free);
+  Sha256 sha256;
   std::vector<std::uint8_t> buffer(1 << 16);
-  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
   while (const std::size_t got = source.read(buffer.data(), buffer.size()))
-    good = good && EVP_DigestUpdate(context.get(), buffer.data(), got);
-  std::uint8_t digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  good = good && EVP_DigestFinal_ex(context.get(), digest, &length);
-  require(good, "sha256: libcrypto cannot compute a digest. Check its installation.");
-  return fmt::format("{:02x}", fmt::join(digest, digest + length, ""));
+    sha256.add(buffer.data(), got);
+  return sha256.digest();
 }
 
 }  // namespace likely

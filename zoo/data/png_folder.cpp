@@ -5,11 +5,15 @@
 #include <png.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <csetjmp>
 #include <cstring>
+#include <limits>
+#include <map>
 
+#include "tensor/safetensors_header.h"
 #include "zoo/data/stored.h"
 
 namespace likely {
@@ -33,12 +37,23 @@ struct Decoder {
 }
 void ignore(png_structp, png_const_charp) {}
 
+// Width and height as the header has them, which comes first; 0 where the file is no PNG.
+std::pair<std::int64_t, std::int64_t> claimed_size(std::FILE* file) {
+  std::uint8_t start[24];
+  const bool png = std::fread(start, 1, sizeof start, file) == sizeof start &&
+                   png_sig_cmp(start, 0, 8) == 0 && std::memcmp(start + 12, "IHDR", 4) == 0;
+  std::rewind(file);
+  if (!png)
+    return {};
+  return {png_get_uint_32(start + 16), png_get_uint_32(start + 20)};
+}
+
 // Makes room once the header is known; only here memory grows with what a file says.
 void make_room(png_structp png, png_infop info, Decoder& decoder) {
   decoder.height = png_get_image_height(png, info);
   decoder.width = png_get_image_width(png, info);
   if (decoder.height * decoder.width > most_pixels)
-    png_error(png, "more than 33554432 pixels");
+    png_error(png, "another size than at its start");
   decoder.pixels.resize(static_cast<std::size_t>(decoder.height * decoder.width * 4));
   for (std::int64_t y = 0; y < decoder.height; ++y)
     decoder.rows.push_back(&decoder.pixels[static_cast<std::size_t>(y * decoder.width * 4)]);
@@ -79,47 +94,94 @@ std::uint64_t hash_of(const std::string& name) {
   return hash;
 }
 
-std::vector<std::filesystem::path> png_files(const std::filesystem::path& folder) {
-  std::vector<std::pair<std::uint64_t, std::filesystem::path>> found;
+// Why an entry of the folder is no picture; empty where it begins as a PNG file does.
+std::string reason_against(const std::filesystem::directory_entry& entry) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-    if (entry.path().extension() == ".png")
-      found.emplace_back(hash_of(entry.path().filename()), entry.path());
+  const std::string name = entry.path().filename();
+  std::string ending = entry.path().extension();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  if (name.starts_with("."))  // such as the ._x.png that macOS leaves
+    return "hidden";
+  if (!entry.is_regular_file(error))
+    return "no file";
+  if (ending != ".png")
+    return "not named .png";
+  if (entry.file_size(error) == 0)
+    return "empty";
+  std::uint8_t start[8] = {};
+  if (std::FILE* const file = std::fopen(entry.path().c_str(), "rb")) {
+    const bool read = std::fread(start, 1, sizeof start, file) == sizeof start;
+    std::fclose(file);
+    return read && png_sig_cmp(start, 0, sizeof start) == 0 ? "" : "no PNG inside";
+  }
+  return "";  // read_png says why it cannot be opened
+}
+
+// The pictures of a folder in the order of their names' hashes, and what was left out of it.
+struct PngFiles {
+  std::vector<std::pair<std::uint64_t, std::filesystem::path>> pictures;
+  std::string left_out;
+};
+
+PngFiles png_files(const std::filesystem::path& folder) {
+  PngFiles files;
+  std::map<std::string, std::vector<std::string>> others;  // by reason
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename(), reason = reason_against(entry);
+    if (reason.empty())
+      files.pictures.emplace_back(hash_of(name), entry.path());
+    else
+      others[reason].push_back(name);
+  }
+  for (const auto& [reason, names] : others)
+    files.left_out += fmt::format("{}{} {} ({})", files.left_out.empty() ? "" : ", ", names.size(),
+                                  reason, Printable{*std::min_element(names.begin(), names.end())});
+  if (!files.left_out.empty())
+    files.left_out = fmt::format("data: left out of {}: {}", folder.string(), files.left_out);
   require<DataError>(
-      found.size() >= 10,
-      "data: {} holds {} files that end in .png, and at least 10 are needed: one for "
-      "test, one for validation. Put pictures there, or name the folder above it "
-      "with --data-dir or LIKELY_DATA.",
-      folder.string(), found.size());
-  std::sort(found.begin(), found.end());
-  std::vector<std::filesystem::path> files;
-  for (const auto& [hash, path] : found)
-    files.push_back(path);
+      files.pictures.size() >= 10,
+      "data: {} holds {} PNG files, and at least 10 are needed: some are for test and for "
+      "validation. Put pictures there, or name the folder above it with --data-dir or "
+      "LIKELY_DATA.{}{}",
+      folder.string(), files.pictures.size(), files.left_out.empty() ? "" : "\n", files.left_out);
+  std::sort(files.pictures.begin(), files.pictures.end());
   return files;
 }
 
-SplitRows tenths(std::int64_t count) {
-  const std::int64_t tenth = count / 10;
+// A tenth of all hashes is for test, the next for validation: so a name keeps its split, whatever
+// is added. Only where no name falls to one of them, the first after it does.
+SplitRows tenths(const PngFiles& files) {
+  constexpr std::uint64_t tenth = std::numeric_limits<std::uint64_t>::max() / 10;
+  const auto count = static_cast<std::int64_t>(files.pictures.size());
+  const auto below = [&](std::uint64_t end) -> std::int64_t {
+    return std::count_if(files.pictures.begin(), files.pictures.end(),
+                         [end](const auto& picture) { return picture.first < end; });
+  };
+  const std::int64_t test = std::clamp<std::int64_t>(below(tenth), 1, count - 2),
+                     validation = std::clamp(below(2 * tenth), test + 1, count - 1);
   SplitRows rows;
   for (std::int64_t row = 0; row < count; ++row)
-    rows[row < tenth ? 2 : row < 2 * tenth ? 1 : 0].push_back(row);
+    rows[row < test ? 2 : row < validation ? 1 : 0].push_back(row);
   return rows;
 }
 
 std::unique_ptr<DataSet> make_png_folder(std::int64_t side, const DataOptions& options) {
   refuse_binarisation(fmt::format("pngs-{}", side), options);
-  const std::vector<std::filesystem::path> files = png_files(options.directory / "pngs");
-  const auto count = static_cast<std::int64_t>(files.size());
+  const PngFiles files = png_files(options.directory / "pngs");
+  const auto count = static_cast<std::int64_t>(files.pictures.size());
   const Tensor images = Tensor::empty({count, side, side, 3}, DType::u8, options.device);
   if (!images.is_meta())
     for (std::int64_t i = 0; i < count; ++i) {
-      const Tensor image = square(read_png(files[static_cast<std::size_t>(i)]), side);
+      const Tensor image =
+          square(read_png(files.pictures[static_cast<std::size_t>(i)].second), side);
       std::memcpy(images.data<std::uint8_t>() + i * image.numel(), image.data<std::uint8_t>(),
                   image.bytes());
     }
   return make_stored(fmt::format("pngs, {0} files, middle square by area to {1}x{1}", count, side),
-                     {side, side, 3}, divided(images, {}, {}, tenths(count), Binarisation::none),
-                     options);
+                     {side, side, 3}, divided(images, {}, {}, tenths(files), Binarisation::none),
+                     options, 0, files.left_out);
 }
 
 // How much each of `from` pixels gives to each of `to`: rows of (first pixel, weights that sum to
@@ -153,8 +215,14 @@ Tensor read_png(const std::filesystem::path& file) {
   require<DataError>(decoder.file != nullptr,
                      "png: {} cannot be opened: {}. Check its permissions.", file.string(),
                      std::strerror(errno));
-  const bool good = decode(decoder);
+  const auto [width, height] = claimed_size(decoder.file);
+  const bool small = std::max(width, height) <= most_side && width * height <= most_pixels,
+             good = small && decode(decoder);
   std::fclose(decoder.file);
+  require<DataError>(small,
+                     "png: {} is {} pixels wide and {} high: at most {} each way and {} in all are "
+                     "read. Make it smaller, or take it out of the folder.",
+                     file.string(), width, height, most_side, most_pixels);
   require<DataError>(good, "png: {} cannot be read: {}. Take it out of the folder.", file.string(),
                      decoder.reason);
   const Tensor result = Tensor::empty({decoder.height, decoder.width, 3}, DType::u8);
@@ -189,7 +257,7 @@ Tensor square(const Tensor& image, std::int64_t side) {
 DataSetDescription png_folder_description(std::int64_t side) {
   return {fmt::format("pngs-{}", side),
           fmt::format("your own PNG files as images of {0}x{0}x3", side),
-          "the folder pngs: 80 % training, 10 % validation, 10 % test by a hash of the name",
+          "the folder pngs: 80 % training, 10 % validation, 10 % test by a hash of each name",
           "your own",
           {},
           [side](const DataOptions& options) { return make_png_folder(side, options); },

@@ -11,8 +11,9 @@ Tensor read_png(const std::filesystem::path& file);
 // The square in the middle of [height, width, 3], scaled to side x side by area averaging.
 Tensor square(const Tensor& image, std::int64_t side);
 
-// `pngs-SIDE`: the files *.png in DIRECTORY/pngs, in the order of a hash of their names: the first
-// tenth is for test, the next for validation, the others for training.
+// `pngs-SIDE`: the PNG files in DIRECTORY/pngs, in the order of a hash of their names. The hash
+// alone decides which are for test (a tenth), for validation (another) and for training, so that
+// pictures that are added move no other.
 DataSetDescription png_folder_description(std::int64_t side);
 
 }  // namespace likely

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/copy.h"
 #include "zoo/data/idx.h"
+#include "zoo/data/sha256.h"
 
 namespace likely {
 namespace {
@@ -10,19 +12,45 @@ namespace {
 class StoredSet final : public DataSet {
  public:
   StoredSet(std::string name, const Shape& image, StoredSplits splits, const DataOptions& options,
-            std::int64_t classes)
+            std::int64_t classes, std::string left_out)
       : DataSet(std::move(name), image, splits.front().binarisation == Binarisation::none ? 256 : 2,
                 options.seed, options.device),
         splits_(std::move(splits)),
-        classes_(classes) {}
+        classes_(classes),
+        left_out_(std::move(left_out)) {}
 
   std::int64_t size(Split split) const override { return of(split).images.size(0); }
   std::string split_name(Split split) const override { return of(split).name; }
   Tensor labels(Split split) const override { return of(split).labels; }
   std::int64_t classes() const override { return classes_; }
+  std::string left_out() const override { return left_out_; }
+  std::string content() const override {
+    if (content_.empty() && !splits_.front().images.is_meta())
+      content_ = "sha256 " + digest();
+    return content_;
+  }
 
  private:
   const StoredSplit& of(Split split) const { return splits_[static_cast<std::size_t>(split)]; }
+
+  // Of the images, labels and captions of each split, with their shapes.
+  std::string digest() const {
+    Sha256 sha256;
+    const auto add_text = [&](const std::string& text) {
+      sha256.add(text.c_str(), text.size() + 1);
+    };
+    for (const StoredSplit& split : splits_) {
+      for (const Tensor& tensor : {split.images, split.labels})
+        if (tensor.defined()) {
+          const Tensor whole = kernels::contiguous(tensor);
+          add_text(fmt::format("{}", whole.shape()));
+          sha256.add(whole.data<std::uint8_t>(), whole.bytes());
+        }
+      for (const std::string& caption : split.captions)
+        add_text(caption);
+    }
+    return sha256.digest();
+  }
 
   std::string caption(Split split, std::int64_t row, const ImageWords&) const override {
     const std::vector<std::string>& captions = of(split).captions;
@@ -56,6 +84,8 @@ class StoredSet final : public DataSet {
 
   StoredSplits splits_;
   std::int64_t classes_;
+  std::string left_out_;
+  mutable std::string content_;  // once somebody asked
 };
 
 Tensor chosen(const Tensor& from, const std::vector<std::int64_t>& rows) {
@@ -74,8 +104,10 @@ Tensor chosen(const Tensor& from, const std::vector<std::int64_t>& rows) {
 }  // namespace
 
 std::unique_ptr<DataSet> make_stored(std::string name, const Shape& image, StoredSplits splits,
-                                     const DataOptions& options, std::int64_t classes) {
-  return std::make_unique<StoredSet>(std::move(name), image, std::move(splits), options, classes);
+                                     const DataOptions& options, std::int64_t classes,
+                                     std::string left_out) {
+  return std::make_unique<StoredSet>(std::move(name), image, std::move(splits), options, classes,
+                                     std::move(left_out));
 }
 
 StoredSplits divided(const Tensor& images, const Tensor& labels,

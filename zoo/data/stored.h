@@ -16,7 +16,8 @@ struct StoredSplit {
 using StoredSplits = std::array<StoredSplit, 3>;  // by Split
 
 std::unique_ptr<DataSet> make_stored(std::string name, const Shape& image, StoredSplits splits,
-                                     const DataOptions& options, std::int64_t classes = 0);
+                                     const DataOptions& options, std::int64_t classes = 0,
+                                     std::string left_out = {});
 
 // Which rows of a file make each split.
 using SplitRows = std::array<std::vector<std::int64_t>, 3>;

@@ -186,7 +186,8 @@ CachedClassifier cached_classifier(const DataSet& data,
   CachedClassifier result{std::make_unique<Classifier>(data), 0};
   const std::filesystem::path path =
       std::filesystem::path(cache_folder()) /
-      fmt::format("{}-{}.safetensors", Classifier::name, file_name(data.name()));
+      fmt::format("{}-{}.safetensors", Classifier::name,
+                  file_name(data.name() + " " + data.content().substr(0, 7 + 16)));
   if (!load(path, *result.classifier, result.accuracy)) {
     say(fmt::format("classifier: none of {} yet: training one for {}", data.name(), path.string()));
     result.classifier->train(data, epochs, done);
