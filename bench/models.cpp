@@ -239,10 +239,15 @@ int main(int argc, char** argv) {
   app.add_option("--kernels", o.kernels,
                  "ours: own, vendor, fastest, fastest-vendor, or family=choice [own]");
   app.add_option("--rounds", o.rounds, "pairs of processes for each PyTorch mode")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.add_option("--steps", o.steps, "timed steps a process")->capture_default_str();
-  app.add_option("--warmup", o.warm_up, "steps before")->capture_default_str();
-  app.add_option("--threads", o.threads)->capture_default_str();
+  app.add_option("--steps", o.steps, "timed steps a process")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--warmup", o.warm_up, "steps before")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads)->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--device", o.device, "of both")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();

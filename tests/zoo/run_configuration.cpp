@@ -72,9 +72,9 @@ TEST_CASE("configuration: what is wrong, where, and what was meant") {
   CHECK(usage("data", "shape") ==
         "--data: data cannot be \"shape\". Did you mean shapes? There are bars-4, shapes, rings, "
         "mnist.");
-  CHECK(usage("hidden", "many") == "--hidden: hidden is a whole number: got \"many\".");
-  CHECK(usage("hidden", "0") == "--hidden: hidden must be at least 1: got 0.");
-  CHECK(usage("rate", "nan") == "--rate: rate is a number: got \"nan\".");
+  CHECK(usage("hidden", "many") == "--hidden: \"many\" is no whole number. Use 1 to 65536.");
+  CHECK(usage("hidden", "0") == "--hidden: 0 is below 1. Use 1 to 65536.");
+  CHECK(usage("rate", "nan") == "--rate: \"nan\" is no number. Use 0 to 1000000.");
   CHECK(usage("hiden", "8") == "--hiden: there is no setting \"hiden\". Did you mean hidden?");
   CHECK(usage("model", "vae") == "--model: this configuration is for vae, not for tiny.");
 }

@@ -87,7 +87,7 @@ inline ModelDescription tiny_description() {
   description.name = "tiny";
   description.title = "Nobody (1900), Nothing";
   description.summary = "two layers";
-  description.settings = {{"hidden", "width of the hidden layer", 8, 16, 32, {}, 1},
+  description.settings = {{"hidden", "width of the hidden layer", 8, 16, 32, {}, of_width},
                           steps_setting(40, 80, 160),
                           batch_setting(7, 7, 7),
                           rate_setting(0.01, 0.01, 0.001),

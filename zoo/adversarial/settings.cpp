@@ -37,9 +37,10 @@ std::vector<Setting> network_settings() {
        256,
        512,
        {},
-       1},
-      fixed_setting("layers", "hidden layers of each network, of points", std::int64_t{3}),
-      {"latents", "dimensions of z", 2, 2, 2, {}, 1},
+       of_width},
+      fixed_setting("layers", "hidden layers of each network, of points", std::int64_t{3},
+                    of_layers),
+      {"latents", "dimensions of z", 2, 2, 2, {}, of_width},
       fixed_setting("activation", "of hidden layers: ReLU and its kind, or tanh, without a kink",
                     "usual", {"usual", "tanh"})};
 }

@@ -92,8 +92,9 @@ Diagnosis Wasserstein::diagnose(const Tensor& held_out, Random& random) {
 
 std::vector<Setting> wasserstein_settings() {
   std::vector<Setting> settings = network_settings();
-  settings.push_back(fixed_setting(
-      "critic-steps", "updates of the critic for each of the generator", std::int64_t{5}));
+  settings.push_back(fixed_setting("critic-steps",
+                                   "updates of the critic for each of the generator",
+                                   std::int64_t{5}, Range{1, 1000}));
   settings.push_back(fixed_setting("critic-normalisation", "of the critic's layers, of images",
                                    "none", {"none", "batch"}));
   return settings;

@@ -163,7 +163,8 @@ class MixtureHead final : public Head {
 std::vector<Setting> head_settings(std::int64_t components) {
   return {fixed_setting("head", "what a pixel is drawn from", std::string("binary"),
                         {"binary", "softmax", "mixture"}),
-          fixed_setting("components", "of the mixture of discretised logistics", components)};
+          fixed_setting("components", "of the mixture of discretised logistics", components,
+                        Range{1, 1000})};
 }
 
 HeadOptions head_options(const Settings& settings, const DataInfo& data) {

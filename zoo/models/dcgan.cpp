@@ -120,7 +120,7 @@ ModelDescription dcgan_description() {
       {fixed_setting("objective",
                      "of the generator: maximise log D(G(z)), or minimise log (1 - D(G(z)))",
                      "non-saturating", {"non-saturating", "minimax"}),
-       fixed_setting("beta1", "decay of Adam's first moment", 0.5),
+       fixed_setting("beta1", "decay of Adam's first moment", 0.5, Range{0, 0.9999}),
        steps_setting(300, 2500, 100000), batch_setting(64, 64, 128), rate_setting(2e-4, 2e-4, 2e-4),
        schedule_setting("constant", "constant", "constant")});
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {

@@ -7,6 +7,7 @@
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "tensor/safetensors_header.h"
 #include "zoo/adversarial/settings.h"
 #include "zoo/run/latents.h"
 
@@ -151,16 +152,22 @@ Tensor Ddpm::interpolate(std::int64_t rows, std::int64_t columns, Random& random
 
 namespace {
 
+constexpr std::size_t most_levels = 8;
+constexpr std::int64_t most_multiplier = 64;
+
 std::vector<std::int64_t> multipliers_of(const std::string& text) {
   std::vector<std::int64_t> numbers;
-  const char *at = text.data(), *const end = at + text.size();
-  while (at < end) {
+  for (const char *at = text.data(), *const end = at + text.size(); at < end; ++at) {
     std::int64_t number = 0;
     const auto [stopped, error] = std::from_chars(at, end, number);
-    require<UsageError>(error == std::errc{} && (stopped == end || *stopped == ','),
-                        "--multipliers: \"{}\" is no list of whole numbers such as 1,2,2.", text);
+    require<UsageError>(error == std::errc{} && (stopped == end || *stopped == ',') &&
+                            number >= 1 && number <= most_multiplier &&
+                            numbers.size() < most_levels,
+                        "--multipliers: {} is no list of 1 to {} whole numbers from 1 to {}, such "
+                        "as 1,2,2.",
+                        Printable{text}, most_levels, most_multiplier);
     numbers.push_back(number);
-    at = stopped + 1;
+    at = stopped;
   }
   return numbers;
 }
@@ -224,19 +231,30 @@ ModelDescription ddpm_description() {
        32,
        128,
        {},
-       4},
+       {4, of_width.highest}},
       {"multipliers", "of the width, by level; each level after the first halves the image", "1,2",
        "1,2,2", "1,2,2,2"},
-      {"blocks", "residual blocks a level on the way down; one more on the way up", 1, 1, 2, {}, 1},
-      {"attention", "level, from 0, whose maps attend to themselves; the middle always does", 2, 2,
-       1},
-      {"groups", "of a group normalisation", 8, 8, 32, {}, 1},
-      {"dropout", "of a residual block's features", 0.0, 0.0, 0.1},
+      {"blocks",
+       "residual blocks a level on the way down; one more on the way up",
+       1,
+       1,
+       2,
+       {},
+       of_layers},
+      {"attention",
+       "level, from 0, whose maps attend to themselves; the middle always does",
+       2,
+       2,
+       1,
+       {},
+       {0, 1000}},
+      {"groups", "of a group normalisation", 8, 8, 32, {}, of_width},
+      {"dropout", "of a residual block's features", 0.0, 0.0, 0.1, {}, {0, 0.99}},
       fixed_setting("last-layers",
                     "initial weights of each block's last layer: it begins as if it were not there",
                     "zeros", {"zeros", "glorot"}),
-      fixed_setting("layers", "hidden layers, of points", std::int64_t{3}),
-      {"diffusion-steps", "T", 1000, 1000, 1000, {}, 1},
+      fixed_setting("layers", "hidden layers, of points", std::int64_t{3}, of_layers),
+      {"diffusion-steps", "T", 1000, 1000, 1000, {}, {1, 1e5}},
       fixed_setting("noise-schedule", "of β: linear (Ho et al.) or cosine (Nichol & Dhariwal)",
                     "linear", {"linear", "cosine"}),
       fixed_setting("objective",
@@ -252,11 +270,17 @@ ModelDescription ddpm_description() {
                       "ddim",
                       "ancestral",
                       {"ancestral", "ddim", "dpm-solver"}}),
-      after_training({"sampling-steps", "of the sampler, at most T", 20, 50, 1000, {}, 1}),
-      after_training(fixed_setting("eta", "noise of ddim: 0 none, 1 the posterior's", 0.0)),
-      {"average", "decay of the averaged weights that evaluate and draw; 0: none are kept", 0.995,
-       0.999, 0.9999},
-      fixed_setting("clip", "of the gradient's norm; 0: none", 1.0),
+      after_training({"sampling-steps", "of the sampler, at most T", 20, 50, 1000, {}, {1, 1e5}}),
+      after_training(
+          fixed_setting("eta", "noise of ddim: 0 none, 1 the posterior's", 0.0, Range{0, 1})),
+      {"average",
+       "decay of the averaged weights that evaluate and draw; 0: none are kept",
+       0.995,
+       0.999,
+       0.9999,
+       {},
+       {0, 0.999999}},
+      fixed_setting("clip", "of the gradient's norm; 0: none", 1.0, Range{0, 1e9}),
       steps_setting(200, 3000, 800000),
       batch_setting(32, 32, 128),
       rate_setting(1e-3, 1e-3, 2e-4),
@@ -288,6 +312,9 @@ ModelDescription ddpm_description() {
        "by level: `paper` the same, else in the middle", "small maps alone are cheap"},
       {"down and up", "stride 2; nearest pixel, then a convolution", "the same, padded on one side",
        "the same, padded on both", "as PyTorch's ports: nothing depends on the side"},
+      {"28x28", "not used", "padded to 32x32",
+       "zeros around the image make 32x32 inside the network",
+       "the published levels halve it three times; data and bound stay those of 28x28"},
       {"initial weights", "not said", "Glorot's uniform; last layers all but 0",
        "the same; last layers 0 (--last-layers)", "blocks begin as if they were not there"},
       {"noise", "T = 1000, β linear from 10⁻⁴ to 0.02", "the same",

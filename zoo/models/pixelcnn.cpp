@@ -180,8 +180,8 @@ ModelDescription pixelcnn_description() {
   d.title =
       "van den Oord et al. (2016), Conditional Image Generation with PixelCNN Decoders (gated)";
   d.summary = "pixel by pixel: two stacks of gated convolutions, with an exact likelihood";
-  d.settings = {{"width", "channels of each stack", 16, 32, 64, {}, 1},
-                {"layers", "gated layers after the first", 3, 5, 7, {}, 1},
+  d.settings = {{"width", "channels of each stack", 16, 32, 64, {}, of_width},
+                {"layers", "gated layers after the first", 3, 5, 7, {}, of_layers},
                 steps_setting(500, 7500, 100000),
                 batch_setting(32, 16, 64),
                 rate_setting(3e-3, 2e-3, 1e-3),

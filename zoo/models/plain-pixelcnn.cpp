@@ -129,8 +129,8 @@ ModelDescription plain_pixelcnn_description() {
   d.title = "van den Oord et al. (2016), Pixel Recurrent Neural Networks (PixelCNN)";
   d.summary = "pixel by pixel: one stack of masked convolutions, with an exact likelihood";
   d.settings = {
-      {"width", "channels inside a block, half of those between blocks", 16, 16, 128, {}, 1},
-      {"blocks", "residual blocks", 3, 7, 15, {}, 1},
+      {"width", "channels inside a block, half of those between blocks", 16, 16, 128, {}, of_width},
+      {"blocks", "residual blocks", 3, 7, 15, {}, of_layers},
       steps_setting(500, 2500, 100000),
       batch_setting(32, 64, 16),
       rate_setting(3e-3, 2e-3, 1e-3),

@@ -262,9 +262,9 @@ ModelDescription vae_description() {
   d.title = "Kingma & Welling (2013), Auto-Encoding Variational Bayes";
   d.summary = "a variational autoencoder of two MLPs with a Bernoulli decoder";
   d.settings = {
-      {"hidden", "units in each hidden layer", 400, 500, 500, {}, 1},
-      {"layers", "hidden layers on each side", 2, 2, 1, {}, 1},
-      {"latents", "dimensions of z", 20, 50, 20, {}, 1},
+      {"hidden", "units in each hidden layer", 400, 500, 500, {}, of_width},
+      {"layers", "hidden layers on each side", 2, 2, 1, {}, of_layers},
+      {"latents", "dimensions of z", 20, 50, 20, {}, of_width},
       {"activation", "of the hidden layers", "relu", "relu", "tanh", {"tanh", "relu"}},
       {"init",
        "of the weights: Glorot's uniform, or N(0, 0.01²)",
@@ -278,7 +278,7 @@ ModelDescription vae_description() {
        "elbo",
        "elbo",
        {"elbo", "iwae"}},
-      {"importance-samples", "k of the objective iwae", 5, 5, 5, {}, 1},
+      {"importance-samples", "k of the objective iwae", 5, 5, 5, {}, {1, 1e6}},
       steps_setting(4000, 75000, 500000),
       batch_setting(128, 128, 100),
       rate_setting(2e-3, 1e-3, 1e-3),

@@ -67,13 +67,14 @@ ModelDescription wgan_gp_description() {
   d.title = "Gulrajani et al. (2017), Improved Training of Wasserstein GANs";
   d.summary = "a generator against a critic whose slopes are drawn to 1";
   d.settings = wasserstein_settings();
-  d.settings.insert(d.settings.end(),
-                    {{"lambda", "weight of the penalty on the critic's slopes", 0.1, 0.1, 0.1},
-                     fixed_setting("beta1", "decay of Adam's first moment", 0.5),
-                     steps_setting(2000, 5000, 100000),
-                     batch_setting(256, 256, 256),
-                     rate_setting(1e-3, 1e-3, 1e-4),
-                     schedule_setting("linear", "linear", "constant")});
+  d.settings.insert(
+      d.settings.end(),
+      {{"lambda", "weight of the penalty on the critic's slopes", 0.1, 0.1, 0.1, {}, {0, 1e6}},
+       fixed_setting("beta1", "decay of Adam's first moment", 0.5, Range{0, 0.9999}),
+       steps_setting(2000, 5000, 100000),
+       batch_setting(256, 256, 256),
+       rate_setting(1e-3, 1e-3, 1e-4),
+       schedule_setting("linear", "linear", "constant")});
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     if (is_of_points(data))
       return;

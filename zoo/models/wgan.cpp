@@ -32,12 +32,13 @@ ModelDescription wgan_description() {
   d.title = "Arjovsky, Chintala & Bottou (2017), Wasserstein GAN";
   d.summary = "a generator against a critic with clipped weights";
   d.settings = wasserstein_settings();
-  d.settings.insert(d.settings.end(),
-                    {{"clip", "weights of the critic stay in ± this", 0.05, 0.05, 0.01},
-                     steps_setting(3000, 10000, 100000),
-                     batch_setting(256, 256, 64),
-                     rate_setting(1e-3, 1e-3, 5e-5),
-                     schedule_setting("linear", "linear", "constant")});
+  d.settings.insert(
+      d.settings.end(),
+      {{"clip", "weights of the critic stay in ± this", 0.05, 0.05, 0.01, {}, {1e-6, 1e6}},
+       steps_setting(3000, 10000, 100000),
+       batch_setting(256, 256, 64),
+       rate_setting(1e-3, 1e-3, 5e-5),
+       schedule_setting("linear", "linear", "constant")});
   d.for_data = [](Settings& settings, Preset preset, const std::string& data) {
     if (is_of_points(data))
       return;

@@ -24,7 +24,19 @@ int failed(int exit_code, const std::string& message) {
   return exit_code;
 }
 
+template <class T>
+CLI::Validator check_of(const Range& range) {
+  return {[range](std::string& text) {
+            T value{};
+            return read_number(text, range, value);
+          },
+          ""};
+}
+
 }  // namespace
+
+CLI::Validator whole_number_in(const Range& range) { return check_of<std::int64_t>(range); }
+CLI::Validator number_in(const Range& range) { return check_of<double>(range); }
 
 CommandLine::CommandLine(const std::string& name, const std::string& description)
     : app_(description, name) {

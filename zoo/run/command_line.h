@@ -5,7 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "zoo/run/range.h"
+
 namespace likely {
+
+// Checks of an option that takes whole numbers, or numbers, of this range alone.
+CLI::Validator whole_number_in(const Range& range);
+CLI::Validator number_in(const Range& range);
 
 class CommandLine {
  public:

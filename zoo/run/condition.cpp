@@ -12,19 +12,17 @@ std::vector<Setting> condition_settings() {
       fixed_setting("drop-label",
                     "share of labels that training drops, so that samples can be "
                     "guided",
-                    0.1)};
+                    0.1, Range{0, 0.999})};
 }
 
 Condition condition_of(const Settings& settings, const DataInfo& data) {
-  const double dropped = settings.number("drop-label");
-  require<UsageError>(dropped < 1, "--drop-label: a share of labels is below 1: got {}.", dropped);
   if (settings.text("condition") == "none")
     return {};
   require<UsageError>(data.classes > 0,
                       "--condition label: {} has no labels. Choose another --data (of mnist, "
                       "another --binarisation than fixed).",
                       data.name);
-  return {data.classes, dropped};
+  return {data.classes, settings.number("drop-label")};
 }
 
 // In f32, which holds every label; where one is dropped its difference to `classes` is added.

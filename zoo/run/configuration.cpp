@@ -136,7 +136,7 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
       return Value(std::max<std::int64_t>(1, std::get<std::int64_t>(value) / parts));
     };
     Setting setting{name, help, part(steps->quick), part(steps->small), part(steps->paper)};
-    setting.lowest = 1;
+    setting.range.lowest = 1;
     setting.decides_bits = false;
     return setting;
   };
@@ -147,11 +147,11 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
                     "usual", {"usual", "sampled", "thresholded", "fixed", "none"}),
       fixed_setting("augment", "of training images in colour: mirror half of them", "none",
                     {"none", "mirror"}),
-      fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}),
-      fixed_setting("seed", "decides every random number of the run", std::int64_t{1}),
+      fixed_setting("data-seed", "decides validation and test images", std::int64_t{17}, any_seed),
+      fixed_setting("seed", "decides every random number of the run", std::int64_t{1}, any_seed),
       fixed_setting("device", "where to compute", "auto", {"auto", "cpu", "cuda"}),
       fixed_setting("threads", "CPU threads; any number gives the same bits",
-                    std::int64_t{kernels::default_threads()}),
+                    std::int64_t{kernels::default_threads()}, Range{1, 1024}),
       fixed_setting("precision", "of products and convolutions", "f32", {"f32", "tf32", "bf16"}),
       fixed_setting("kernels", "own, vendor, fastest, fastest-vendor, or by family: matmul=vendor",
                     "own"),
@@ -159,20 +159,17 @@ std::vector<Setting> run_settings(const ModelDescription& description) {
                     "steps on a GPU: recorded once and replayed (on), or launch by launch (off); "
                     "the same bits",
                     "on", {"on", "off"}),
-      fixed_setting("log-every", "steps between lines of metrics.jsonl", std::int64_t{1}),
+      fixed_setting("log-every", "steps between lines of metrics.jsonl", std::int64_t{1},
+                    Range{1, 1e9}),
       every("eval-every", "steps between evaluations on test images", 20),
       fixed_setting("eval-count", "test images, or samples, of an evaluation while training",
-                    std::int64_t{1000}),
+                    std::int64_t{1000}, Range{1, 1e6}),
       every("sample-every", "steps between pictures of samples", 10),
       every("save-every", "steps between checkpoints", 10)};
-  for (Setting& setting : settings) {
-    const bool counts =
-        setting.name == "threads" || setting.name == "log-every" || setting.name == "eval-count";
-    if (counts)
-      setting.lowest = 1;
-    if (counts || setting.name == "data-dir" || setting.name == "graphs")
-      setting.decides_bits = false;
-  }
+  for (Setting& setting : settings)
+    for (const char* name : {"threads", "log-every", "eval-count", "data-dir", "graphs"})
+      if (setting.name == name)
+        setting.decides_bits = false;
   return settings;
 }
 

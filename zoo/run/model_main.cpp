@@ -16,6 +16,8 @@
 namespace likely {
 namespace {
 
+constexpr Range of_counts{1, 1e6};
+
 class ModelMain {
  public:
   explicit ModelMain(const ModelDescription& description)
@@ -155,13 +157,18 @@ void ModelMain::add_sample() {
   add_run(verb);
   verb.add_option("--count", count_, "images or points [64, 2500]")
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
   verb.add_option("--out", out_, "the PNG [RUN/samples/samples.png]")->type_name("FILE");
-  verb.add_option("--seed", noise_seed_, "of the noise [the run's]")->type_name("");
-  verb.add_option("--label", given_.label, "of all samples [a row of each]")->type_name("");
+  verb.add_option("--seed", noise_seed_, "of the noise [the run's]")
+      ->type_name("")
+      ->check(whole_number_in(any_seed));
+  verb.add_option("--label", given_.label, "of all samples [a row of each]")
+      ->type_name("")
+      ->check(whole_number_in({}));
   verb.add_option("--guidance", given_.guidance,
                   "w in u + w (c - u): what the network says with a label, c, and without, u [1]")
-      ->type_name("");
+      ->type_name("")
+      ->check(number_in({0, 100}));
   verb.add_flag("--interpolate", interpolate_,
                 "rows of 8 that lead from one draw of the latents to another");
 }
@@ -208,14 +215,14 @@ void ModelMain::add_evaluate() {
   verb.add_option("--count", count_,
                   "test images, drawn at random [all]; samples to judge [5000 or 10000]")
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
   verb.add_option("--samples", also_judged_, "samples to judge beside a likelihood [none]")
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
   verb.add_option("--importance-samples", importance_samples_,
                   fmt::format("of the bound [{}]", description_.evaluation_samples))
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
   verb.add_option("--json", json_file_, "write the results to this file too")->type_name("FILE");
   add_loudness(verb);
 }
@@ -273,7 +280,7 @@ void ModelMain::add_audit() {
   add_run(verb);
   verb.add_option("--count", count_, "test images, drawn at random [1000]")
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
   verb.add_option("--json", json_file_, "write the results to this file too")->type_name("FILE");
   verb.add_flag("-q,--quiet", quiet_, "no progress")->group("Output");
 }
@@ -350,7 +357,7 @@ void ModelMain::add_check() {
   settings_.add_to(verb, description_);
   verb.add_option("--directions", directions_, "random directions of all parameters [4]")
       ->type_name("")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number_in(of_counts));
 }
 
 }  // namespace

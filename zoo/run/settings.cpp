@@ -1,8 +1,6 @@
 #include "zoo/run/settings.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "tensor/nearest.h"
 
@@ -11,44 +9,28 @@ namespace {
 
 const std::vector<std::string> preset_names{"quick", "small", "paper"};
 
+// The text as a number of the setting's type and range.
 template <class T>
-bool reads_as(const std::string& text, T& value) {
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc{} && stopped == end;
+Value number_of(const Setting& setting, const std::string& text, const std::string& from) {
+  T value{};
+  const std::string wrong = read_number(text, setting.range, value);
+  require<UsageError>(wrong.empty(), "{}: {}.",
+                      from == "--" + setting.name ? from : from + ": " + setting.name, wrong);
+  return value;
 }
 
-// The value in the type of the setting.
+// The value in the type of the setting, which takes it.
 Value converted(const Setting& setting, const Value& value, const std::string& from) {
   const std::string text = to_string(value);
-  if (std::holds_alternative<std::int64_t>(setting.quick)) {
-    std::int64_t whole = 0;
-    require<UsageError>(reads_as(text, whole), "{}: {} is a whole number: got \"{}\".", from,
-                        setting.name, text);
-    return whole;
-  }
-  if (std::holds_alternative<double>(setting.quick)) {
-    double number = 0;
-    require<UsageError>(reads_as(text, number) && std::isfinite(number),
-                        "{}: {} is a number: got \"{}\".", from, setting.name, text);
-    return number;
-  }
+  if (std::holds_alternative<std::int64_t>(setting.quick))
+    return number_of<std::int64_t>(setting, text, from);
+  if (std::holds_alternative<double>(setting.quick))
+    return number_of<double>(setting, text, from);
+  const auto& words = setting.words;
+  require<UsageError>(words.empty() || std::count(words.begin(), words.end(), text),
+                      "{}: {} cannot be \"{}\". Did you mean {}? There are {}.", from, setting.name,
+                      text, nearest(text, words), joined(words));
   return text;
-}
-
-void check(const Setting& setting, const Value& value, const std::string& from) {
-  if (const auto* text = std::get_if<std::string>(&value)) {
-    const auto& words = setting.words;
-    require<UsageError>(words.empty() || std::count(words.begin(), words.end(), *text),
-                        "{}: {} cannot be \"{}\". Did you mean {}? There are {}.", from,
-                        setting.name, *text, nearest(*text, words), joined(words));
-    return;
-  }
-  const double number = std::holds_alternative<double>(value)
-                            ? std::get<double>(value)
-                            : static_cast<double>(std::get<std::int64_t>(value));
-  require<UsageError>(number >= setting.lowest, "{}: {} must be at least {}: got {}.", from,
-                      setting.name, setting.lowest, to_string(value));
 }
 
 }  // namespace
@@ -68,6 +50,11 @@ Setting fixed_setting(const std::string& name, const std::string& help, Value va
   return {name, help, value, value, value, std::move(words)};
 }
 
+Setting fixed_setting(const std::string& name, const std::string& help, Value value,
+                      const Range& range) {
+  return {name, help, value, value, value, {}, range};
+}
+
 Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
   Setting setting{"steps", "steps of training", quick, small, paper};
   setting.decides_bits = false;
@@ -75,11 +62,11 @@ Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper
 }
 
 Setting batch_setting(std::int64_t quick, std::int64_t small, std::int64_t paper) {
-  return {"batch", "images a step", quick, small, paper, {}, 1};
+  return {"batch", "images a step", quick, small, paper, {}, {1, 1e6}};
 }
 
 Setting rate_setting(double quick, double small, double paper) {
-  return {"rate", "learning rate", quick, small, paper};
+  return {"rate", "learning rate", quick, small, paper, {}, {0, 1e6}};
 }
 
 Setting schedule_setting(const std::string& quick, const std::string& small,
@@ -116,9 +103,7 @@ void Settings::set(const std::string& name, const Value& value, const std::strin
                                   [&](const Entry& entry) { return entry.setting.name == name; });
   require<UsageError>(found != entries_.end(), "{}: there is no setting \"{}\". Did you mean {}?",
                       from, name, nearest(name, names()));
-  const Value wanted = converted(found->setting, value, from);
-  check(found->setting, wanted, from);
-  found->value = wanted;
+  found->value = converted(found->setting, value, from);
 }
 
 bool Settings::has(const std::string& name) const {

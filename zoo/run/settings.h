@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensor/error.h"
+#include "zoo/run/range.h"
 
 namespace likely {
 
@@ -22,7 +23,7 @@ struct Setting {
   std::string help;  // one line, with the unit
   Value quick, small, paper;
   std::vector<std::string> words = {};
-  double lowest = 0;  // of a number
+  Range range = {};  // of a number
   // Whether the bits of a training step depend on it. Where they do not, a run's sample, evaluate
   // and resume may have another value.
   bool decides_bits = true;
@@ -31,6 +32,11 @@ struct Setting {
 // A setting that no preset changes.
 Setting fixed_setting(const std::string& name, const std::string& help, Value value,
                       std::vector<std::string> words = {});
+Setting fixed_setting(const std::string& name, const std::string& help, Value value,
+                      const Range& range);
+
+// What networks are made of: so many layers or blocks, so many units or channels.
+constexpr Range of_layers{1, 1000}, of_width{1, 65536};
 
 // The settings that the trainer itself reads.
 Setting steps_setting(std::int64_t quick, std::int64_t small, std::int64_t paper);
