@@ -209,6 +209,51 @@ TEST_CASE("samplers: normal data comes out with its variance; the second order n
   CHECK(second < first / 2);
 }
 
+// The network is off by the same in every direction and at every time: what becomes of that?
+TEST_CASE("samplers: an error of the network stays small on the cosine schedule") {
+  const double off = 0.01;
+  const auto error_of = [&](const NoiseSchedule& of, const Sampling& how) {
+    double x = 0, last = 0;
+    for (const BackwardStep& step : backward_steps(of, how)) {
+      const double k = (1 - of.noise(step.t) * slope_of_noise(of, step.t, 1)) / of.signal(step.t);
+      const double x0 = k * x - of.noise(step.t) / of.signal(step.t) * off;
+      x = step.of_x * x + step.of_x0 * x0 + step.of_last * last;
+      last = x0;
+    }
+    return std::abs(x);
+  };
+  const NoiseSchedule cosine = NoiseSchedule::cosine(1000);
+  for (const Sampler sampler : {Sampler::ancestral, Sampler::ddim, Sampler::dpm_solver})
+    for (const std::int64_t steps : {10, 20, 50, 100, 997, 998, 999, 1000}) {
+      CAPTURE(static_cast<int>(sampler));
+      CAPTURE(steps);
+      Sampling how{.sampler = sampler, .steps = steps};
+      const bool published = sampler == Sampler::ancestral && steps == 1000;
+      if (sampler != Sampler::ancestral && steps <= 100)
+        CHECK(error_of(cosine, how) > 1);  // the error of one step, over a signal of 5e-5
+      how.least_signal = least_signal_of_points;
+      CHECK(error_of(cosine, how) < (published ? 0.5 : 0.4));
+      CHECK(backward_steps(cosine, how).front().t == (published ? 1000 : 997));
+      CHECK(backward_steps(cosine, how).back().t >= 1);
+      // Where a schedule ends with signal enough, nothing changes.
+      const auto bounded = backward_steps(schedule, how);
+      how.least_signal = 0;
+      const auto whole = backward_steps(schedule, how);
+      REQUIRE(bounded.size() == whole.size());
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        CHECK(bounded[i].t == whole[i].t);
+        CHECK(bounded[i].of_x == whole[i].of_x);
+        CHECK(bounded[i].of_x0 == whole[i].of_x0);
+      }
+    }
+}
+
+TEST_CASE("samplers: an eta that is none is an error that says so") {
+  for (const double eta : {-0.1, 1.1, std::nan("")})
+    CHECK_THROWS_WITH_AS(backward_steps(schedule, {.steps = 20, .eta = eta}),
+                         fmt::format("sample: eta is {}. Use 0 to 1.", eta).c_str(), UsageError);
+}
+
 TEST_CASE("samplers: more steps than the diffusion has are an error that says so") {
   CHECK_THROWS_WITH_AS(backward_steps(NoiseSchedule::linear(100), {.steps = 101}),
                        "sample: 101 steps back of a diffusion of 100. Use 1 to 100.", UsageError);

@@ -122,8 +122,10 @@ DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& sampl
 Tensor Diffusion::sample(const PredictNoise& predict, const Variable& noise, const Sampling& how,
                          Random& random) const {
   const NotRecording off;
+  Sampling bounded = how;
+  bounded.least_signal = space.points() ? least_signal_of_points : 0;
   Variable x = noise, last;
-  for (const BackwardStep& back : backward_steps(schedule, how)) {
+  for (const BackwardStep& back : backward_steps(schedule, bounded)) {
     const Tensor step =
         kernels::full({x.size(0)}, static_cast<double>(back.t - 1), DType::i64, x.device());
     Variable x0 = (x - predict(x, step) * schedule.noise(back.t)) / schedule.signal(back.t);

@@ -1,5 +1,6 @@
 #include "zoo/diffusion/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/error.h"
@@ -46,6 +47,14 @@ BackwardStep dpm_solver(const NoiseSchedule& schedule, std::int64_t t, std::int6
   return step;
 }
 
+// The last time with so much signal.
+std::int64_t first_time(const NoiseSchedule& schedule, double least_signal) {
+  std::int64_t t = schedule.steps();
+  while (t > 1 && schedule.signal(t) < least_signal)
+    --t;
+  return t;
+}
+
 }  // namespace
 
 std::vector<BackwardStep> backward_steps(const NoiseSchedule& schedule, const Sampling& how) {
@@ -53,12 +62,16 @@ std::vector<BackwardStep> backward_steps(const NoiseSchedule& schedule, const Sa
   require<UsageError>(how.steps >= 1 && how.steps <= all,
                       "sample: {} steps back of a diffusion of {}. Use 1 to {}.", how.steps, all,
                       all);
+  require<UsageError>(how.eta >= 0 && how.eta <= 1, "sample: eta is {}. Use 0 to 1.", how.eta);
+  const bool published = how.sampler == Sampler::ancestral && how.steps == all;
+  const std::int64_t first = published ? all : first_time(schedule, how.least_signal),
+                     count = std::min(how.steps, first);
   const auto time = [&](std::int64_t i) {
     return static_cast<std::int64_t>(
-        std::llround(static_cast<double>(i * all) / static_cast<double>(how.steps)));
+        std::llround(static_cast<double>(i * first) / static_cast<double>(count)));
   };
   std::vector<BackwardStep> steps;
-  for (std::int64_t i = how.steps; i > 0; --i) {
+  for (std::int64_t i = count; i > 0; --i) {
     const std::int64_t t = time(i), s = time(i - 1);
     switch (how.sampler) {
       case Sampler::ancestral:
@@ -68,7 +81,7 @@ std::vector<BackwardStep> backward_steps(const NoiseSchedule& schedule, const Sa
         steps.push_back(ddim(schedule, t, s, how.eta));
         break;
       case Sampler::dpm_solver:
-        steps.push_back(dpm_solver(schedule, t, s, i == how.steps ? 0 : time(i + 1)));
+        steps.push_back(dpm_solver(schedule, t, s, i == count ? 0 : time(i + 1)));
         break;
     }
   }
