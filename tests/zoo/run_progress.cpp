@@ -27,8 +27,8 @@ std::string content(std::FILE* file) {
 ProgressPlan plan_of(std::int64_t steps, std::int64_t an_epoch) {
   ProgressPlan plan;
   plan.steps = steps;
-  plan.steps_an_epoch = an_epoch;
-  plan.images_a_step = 128;
+  plan.batches_an_epoch = an_epoch;
+  plan.images_a_batch = 128;
   plan.flops_a_step = 1e9;
   plan.peak_flops = 1e11;
   return plan;
@@ -53,6 +53,18 @@ TEST_CASE("progress: what a step records stands beside the loss, but for the los
   progress.step(50, values, at(1));
   CHECK(progress.line(values, at(1)).find("  loss -0.5  critic gap 0.61  lr 0.001") !=
         std::string::npos);
+}
+
+// 469 batches an epoch and 5 a step: step 300 takes the batches up to 1500, which is in epoch 4.
+TEST_CASE("progress: epochs and images count all the batches that a step takes") {
+  Progress progress({stderr, false}, Verbosity::quiet, plan_of(400, 469), 0, start);
+  progress.set_step(1e9, 5);
+  progress.step(300, {1, 0.001, {}, {}, {}}, at(10));
+  CHECK(progress.line({1, 0.001, {}, {}, {}}, at(10)) ==
+        "epoch 4/5  19 %|#9        | 93/469 [00:10<00:03, 30.0 it/s]  loss 1  lr 0.001  19.2k "
+        "img/s  30 % of peak");
+  progress.step(400, {}, at(14));
+  CHECK(progress.line({}, at(14)).starts_with("epoch 5/5  100 %|##########| 124/124 "));
 }
 
 TEST_CASE("progress: an endless data set counts steps alone") {

@@ -78,12 +78,13 @@ std::string Progress::line(const ProgressValues& values, Clock::time_point now) 
   const double left = rate_ > 0 ? static_cast<double>(plan_.steps - step_) / rate_ : 0;
   std::int64_t within = step_, of = plan_.steps;
   std::string text = "step";
-  if (plan_.steps_an_epoch > 0) {
-    const std::int64_t epoch = std::max<std::int64_t>(0, step_ - 1) / plan_.steps_an_epoch;
-    text = fmt::format("epoch {}/{}", epoch + 1,
-                       (plan_.steps + plan_.steps_an_epoch - 1) / plan_.steps_an_epoch);
-    within = step_ - epoch * plan_.steps_an_epoch;
-    of = std::min(plan_.steps_an_epoch, plan_.steps - epoch * plan_.steps_an_epoch);
+  if (const std::int64_t an_epoch = plan_.batches_an_epoch; an_epoch > 0) {
+    const std::int64_t batches = step_ * plan_.batches_a_step,
+                       all = plan_.steps * plan_.batches_a_step,
+                       epoch = std::max<std::int64_t>(0, batches - 1) / an_epoch;
+    text = fmt::format("epoch {}/{}", epoch + 1, (all + an_epoch - 1) / an_epoch);
+    within = batches - epoch * an_epoch;
+    of = std::min(an_epoch, all - epoch * an_epoch);
   }
   const double share = of > 0 ? static_cast<double>(within) / static_cast<double>(of) : 1;
   text +=
@@ -97,8 +98,9 @@ std::string Progress::line(const ProgressValues& values, Clock::time_point now) 
   for (const auto& [name, value] : values.recorded)
     if (value != values.loss)
       text += fmt::format("  {} {:.3g}", spaced(name), value);
-  text += fmt::format("  lr {:.2g}  {} img/s", values.rate,
-                      scaled(rate_ * static_cast<double>(plan_.images_a_step)));
+  text +=
+      fmt::format("  lr {:.2g}  {} img/s", values.rate,
+                  scaled(rate_ * static_cast<double>(plan_.batches_a_step * plan_.images_a_batch)));
   if (plan_.peak_flops > 0 && plan_.flops_a_step > 0)
     text += fmt::format("  {:.0f} % of peak", 100 * rate_ * plan_.flops_a_step / plan_.peak_flops);
   return text;

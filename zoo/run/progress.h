@@ -20,9 +20,10 @@ struct Terminal {
 
 // What stays the same from line to line.
 struct ProgressPlan {
-  std::int64_t steps = 0;           // of the whole run
-  std::int64_t steps_an_epoch = 0;  // 0: the data is endless
-  std::int64_t images_a_step = 0;
+  std::int64_t steps = 0;             // of the whole run
+  std::int64_t batches_an_epoch = 0;  // 0: the data is endless
+  std::int64_t batches_a_step = 1;    // five of a critic's; known once a step was taken
+  std::int64_t images_a_batch = 0;
   double flops_a_step = 0;  // of products and convolutions
   double peak_flops = 0;    // a second; 0: not known
 };
@@ -30,7 +31,7 @@ struct ProgressPlan {
 // What a line says beside place and time.
 struct ProgressValues {
   double loss = 0, rate = 0;
-  std::optional<double> nats, gap;  // of the last evaluation
+  std::optional<double> nats, gap;                       // of the last evaluation
   std::vector<std::pair<std::string, double>> recorded;  // shown where not the loss
 };
 
@@ -40,11 +41,15 @@ class Progress {
   Progress(Terminal terminal, Verbosity verbosity, const ProgressPlan& plan, std::int64_t begin,
            Clock::time_point now);
 
-  void set_flops_a_step(double flops) { plan_.flops_a_step = flops; }
+  void set_step(double flops, std::int64_t batches) {  // what one takes
+    plan_.flops_a_step = flops;
+    plan_.batches_a_step = batches;
+  }
   void step(std::int64_t step, const ProgressValues& values, Clock::time_point now);
   // A line of its own, above the redrawn one; Verbosity::verbose lines only with -v.
   void say(const std::string& text, Verbosity from = Verbosity::normal);
   void finish();  // ends the redrawn line
+  // Within an epoch batches are counted, else steps.
   // "epoch 3/20  41 %|####2     | 192/469 [00:03<00:05, 61.2 it/s]  loss 91.2 …"
   std::string line(const ProgressValues& values, Clock::time_point now) const;
 

@@ -124,8 +124,8 @@ void TrainingRun::begin_again(const std::function<void(const std::string&)>& war
 void TrainingRun::begin() {
   plan_.steps = steps_;
   found_step_ = trainer_.step();
-  plan_.steps_an_epoch = trainer_.batches_an_epoch();
-  plan_.images_a_step = configuration_.settings.integer("batch");
+  plan_.batches_an_epoch = trainer_.batches_an_epoch();
+  plan_.images_a_batch = configuration_.settings.integer("batch");
   if (options_.verbosity != Verbosity::quiet && device_.kind == Device::cpu)
     plan_.peak_flops = measured_peak_flops();
   allocator_of(device_).trim();
@@ -134,7 +134,7 @@ void TrainingRun::begin() {
   progress_.emplace(Terminal::of(stderr), options_.verbosity, plan_, trainer_.step(), Clock::now());
   progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
                              description_.name, data_->name(), trainer_.parameter_count(), steps_,
-                             plan_.images_a_step, run_.path()));
+                             plan_.images_a_batch, run_.path()));
 }
 
 int TrainingRun::go() {
@@ -157,10 +157,11 @@ void TrainingRun::turn() {
   std::optional<kernels::LaunchLog> log;
   if (plan_.flops_a_step == 0)
     log.emplace();
+  const std::int64_t batches = trainer_.batches();
   trainer_.start();
   if (log) {
     plan_.flops_a_step = std::max(1.0, log->flops());
-    progress_->set_flops_a_step(plan_.flops_a_step);
+    progress_->set_step(plan_.flops_a_step, trainer_.batches() - batches);
     log.reset();
   }
   const bool looks = due("eval-every") || due("sample-every") || due("save-every");
