@@ -1,6 +1,9 @@
 // The front of the optimisers' passes: checks that all flat buffers fit together.
 #include "kernels/optimiser.h"
 
+#include <algorithm>
+#include <cmath>
+#include <map>
 #include <vector>
 
 #include "kernels/optimiser_formulas.h"
@@ -83,6 +86,38 @@ void prepare(const char* operation, FlatState& state, Tensor& step, Moments mome
   launched({operation, 0, bytes});
 }
 
+void check_epsilon(const char* operation, float epsilon) {
+  require(epsilon > 0, "{}: epsilon is {}: a gradient of 0 would be divided by 0. Use one above 0.",
+          operation, epsilon);
+}
+
+double largest(const FlatState& state) {
+  return state.values.dtype() == DType::f64 ? std::numeric_limits<double>::max()
+                                            : std::numeric_limits<float>::max();
+}
+
+// Of a clipped gradient: its square is far from overflow. (StepState keeps norms in f32.)
+double most_norm(const FlatState& state) {
+  return std::min(std::sqrt(largest(state) / 16),
+                  static_cast<double>(std::numeric_limits<float>::max()));
+}
+
+// For a method that moves a value by at most `step` times the rate.
+GuardLimits limits_of(double step, const Clip& clip, const FlatState& state) {
+  double factor = state.segments.empty() ? 1 : 0, decay = 0;
+  for (const Segment& segment : state.segments) {
+    factor = std::max(factor, std::abs(double{segment.rate}));
+    decay = std::max(decay, std::abs(double{segment.rate} * segment.weight_decay));
+  }
+  GuardLimits limits;
+  limits.clip = clip.norm;
+  limits.clipped = most_norm(state);
+  if (clip.norm > 0)  // the factor that clips must not underflow
+    limits.norm = std::min(limits.norm, clip.norm / double{std::numeric_limits<float>::min()});
+  limits.rate = std::min(largest(state) * 0x1p-32 / (step * factor), 2 / decay);
+  return limits;
+}
+
 void pass(const char* operation, Method method, Moments moments, PassSettings settings,
           const Clip& clip, FlatState& state, Tensor& step) {
   prepare(operation, state, step, moments);
@@ -100,7 +135,7 @@ Family<OptimiserBackend>& optimiser_family() {
   return family;
 }
 
-void guard(const Tensor& gradient, const Tensor& loss, Tensor state) {
+void guard(const Tensor& gradient, const Tensor& loss, Tensor state, const GuardLimits& limits) {
   require(gradient.defined() && gradient.rank() == 1 && gradient.contiguous() &&
               (gradient.dtype() == DType::f32 || gradient.dtype() == DType::f64),
           "guard: the gradient is not one flat contiguous tensor of f32 or f64.");
@@ -115,16 +150,39 @@ void guard(const Tensor& gradient, const Tensor& loss, Tensor state) {
   const auto bytes = static_cast<std::int64_t>(backend.guard_workspace(gradient));
   const Tensor workspace = bytes ? Tensor::empty({bytes}, DType::u8, gradient.device()) : Tensor();
   if (!state.is_meta())
-    backend.guard(gradient, loss, state, bytes ? workspace.raw() : nullptr);
+    backend.guard(gradient, loss, limits, state, bytes ? workspace.raw() : nullptr);
+}
+
+void check_finite(const Tensors& buffers, Tensor state) {
+  std::map<DType, Tensors> by_type;
+  for (const Tensor& buffer : buffers) {
+    require(buffer.defined() && buffer.contiguous() &&
+                (buffer.dtype() == DType::f32 || buffer.dtype() == DType::f64),
+            "check_finite: a buffer is not contiguous, of f32 or f64.");
+    check_state("check_finite", state, buffer.device());
+    if (buffer.numel() > 0)
+      by_type[buffer.dtype()].push_back(buffer);
+  }
+  for (const auto& [dtype, alike] : by_type) {
+    double bytes = 0;
+    for (const Tensor& buffer : alike)
+      bytes += static_cast<double>(buffer.bytes());
+    launched({"check_finite", 0, bytes});
+    state.storage()->written();
+    if (!state.is_meta())
+      optimiser_family().serving(state.device()).check_finite(alike, state);
+  }
 }
 
 void adam(const Adam& how, const Clip& clip, FlatState state, Tensor step) {
+  check_epsilon("adam", how.epsilon);
   pass("adam", Method::adam, moments_of<AdamStep>,
        {.beta1 = how.beta1, .beta2 = how.beta2, .epsilon = how.epsilon, .corrects = true}, clip,
        state, step);
 }
 
 void rms_prop(const RmsProp& how, const Clip& clip, FlatState state, Tensor step) {
+  check_epsilon("rms_prop", how.epsilon);
   pass("rms_prop", Method::rms_prop, moments_of<RmsPropStep>,
        {.beta2 = how.decay, .epsilon = how.epsilon}, clip, state, step);
 }
@@ -135,6 +193,24 @@ void sgd(const Sgd& how, const Clip& clip, FlatState state, Tensor step) {
          step);
   else
     pass("sgd", Method::sgd, moments_of<SgdStep>, {}, clip, state, step);
+}
+
+GuardLimits limits_of(const Adam& how, const Clip& clip, const FlatState& state) {
+  // |m̂| / √v̂ ≤ this, by Cauchy and Schwarz; where their sum diverges, m / ε of the largest m.
+  const double ratio = double{how.beta1} * how.beta1 / how.beta2;
+  return limits_of(ratio < 1 ? 1 / std::sqrt((1 - double{how.beta2}) * (1 - ratio))
+                             : most_norm(state) / ((1 - double{how.beta1}) * how.epsilon),
+                   clip, state);
+}
+
+GuardLimits limits_of(const RmsProp& how, const Clip& clip, const FlatState& state) {
+  return limits_of(
+      how.decay < 1 ? 1 / std::sqrt(1 - double{how.decay}) : most_norm(state) / how.epsilon, clip,
+      state);
+}
+
+GuardLimits limits_of(const Sgd& how, const Clip& clip, const FlatState& state) {
+  return limits_of(most_norm(state) / std::max(1 - double{how.momentum}, 0x1p-32), clip, state);
 }
 
 void commit(Tensor to, const Tensor& from, const Tensor& step) {

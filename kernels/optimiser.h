@@ -1,20 +1,41 @@
 // The passes of an update over flat buffers: guard, Adam, RMSProp, moving average; and what else
 // follows the guard's flag. All read StepState on the device, so the host need not wait for it.
 #pragma once
+#include <limits>
+
 #include "kernels/backend.h"
 #include "tensor/random.h"
 
 namespace likely::kernels {
 
-// Writes loss, ‖gradient‖₂ (in f64, tree fixed by the size) and the non-finite flag into `state`.
-// The flag is raised where the loss or any gradient is not finite; it is never lowered here.
-// `gradient` is f32 or f64, flat.
-void guard(const Tensor& gradient, const Tensor& loss, Tensor state);
-
 struct Clip {
   float norm =
       0;  // scales the gradient to at most this norm (StepState.gradient_norm); 0: no clipping
 };
+
+// What an update may be made of, so that neither a value nor a moment ever overflows (limits_of).
+struct GuardLimits {
+  double norm = std::numeric_limits<float>::max();     // of the gradient
+  double clipped = std::numeric_limits<float>::max();  // of the gradient, once clipped
+  double rate = std::numeric_limits<double>::infinity();
+  double clip = 0;
+};
+
+// Bits of StepState.non_finite.
+namespace flag {
+constexpr std::uint32_t not_finite = 1,  // the loss or a gradient
+    too_large = 2,                       // all of them are finite, but a limit is exceeded
+    buffer = 4;                          // one of check_finite's is not finite
+}  // namespace flag
+
+// Writes loss, ‖gradient‖₂ (in f64, tree fixed by the size) and the non-finite flag into `state`.
+// The flag is raised where the loss or any gradient is not finite, or the norm or the rate exceeds
+// its limit; it is never lowered here. `gradient` is f32 or f64, flat.
+void guard(const Tensor& gradient, const Tensor& loss, Tensor state,
+           const GuardLimits& limits = {});
+
+// Raises the flag where an element of one of these is not finite; contiguous, f32 or f64.
+void check_finite(const Tensors& buffers, Tensor state);
 
 // A range of the flat buffer with its own factor on the rate and its own decoupled weight decay.
 // Under the factor 0 values and moments stay; the average still follows.
@@ -55,6 +76,14 @@ struct Sgd {
 };
 void sgd(const Sgd& how, const Clip& clip, FlatState state, Tensor step);
 
+// Under these limits a pass cannot overflow, in 2^32 updates: a second moment is a mean of squares
+// of clipped gradients, whose norms are below the root of the largest number; and no update moves a
+// value by more than 2^-32 of it, for each method bounds its step. `segments` as FlatState has
+// them.
+GuardLimits limits_of(const Adam& how, const Clip& clip, const FlatState& state);
+GuardLimits limits_of(const RmsProp& how, const Clip& clip, const FlatState& state);
+GuardLimits limits_of(const Sgd& how, const Clip& clip, const FlatState& state);
+
 // to = from, unless the flag is raised: both contiguous, of one shape and type, in words of 4
 // bytes.
 void commit(Tensor to, const Tensor& from, const Tensor& step);
@@ -67,7 +96,9 @@ struct PassSettings;
 struct OptimiserBackend {
   const char* name;
   std::size_t (*guard_workspace)(const Tensor& gradient);  // bytes
-  void (*guard)(const Tensor& gradient, const Tensor& loss, Tensor& state, void* workspace);
+  void (*guard)(const Tensor& gradient, const Tensor& loss, const GuardLimits& limits,
+                Tensor& state, void* workspace);
+  void (*check_finite)(const Tensors& buffers, Tensor& state);  // of one type, none empty
   void (*pass)(Method method, const PassSettings& settings, const FlatState& state, Tensor& step);
   void (*commit)(Tensor& to, const Tensor& from, const Tensor& step);
 };

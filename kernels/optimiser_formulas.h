@@ -28,6 +28,13 @@ struct PassNumbers {
   T bound;           // of the values' magnitude
 };
 
+// The guard's flag for a finite gradient.
+template <class GuardLimits>
+LIKELY_HD bool exceeds(const GuardLimits& limits, double norm, double rate) {
+  const double clipped = limits.clip > 0 && norm > limits.clip ? limits.clip : norm;
+  return !(norm <= limits.norm && clipped <= limits.clipped && abs(rate) <= limits.rate);
+}
+
 // Worked out in f64. `count` is the optimiser's own number of updates, this one among them.
 template <class T>
 LIKELY_HD PassNumbers<T> numbers_of(const PassSettings& how, double rate, double norm,

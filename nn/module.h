@@ -56,6 +56,7 @@ class Buffer {
   explicit Buffer(Tensor value);
   bool same_as(const Buffer& other) const { return state_ == other.state_; }
   const Tensor& value() const;  // what was staged last, else what was committed
+  const Tensor& staged() const { return state_->staged; }  // undefined where nothing is
   // Of the same shape and type; the newest counts. While a forward is recomputed nothing happens:
   // its first run has staged.
   void stage(Tensor value);

@@ -1,6 +1,7 @@
 #include "nn/optimiser.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/copy.h"
 
@@ -15,6 +16,12 @@ bool has_first(const Method& method) {
 }
 
 bool has_second(const Method& method) { return !std::holds_alternative<kernels::Sgd>(method); }
+
+const char* name_of(const Method& method) {
+  return std::holds_alternative<kernels::Adam>(method)      ? "Adam"
+         : std::holds_alternative<kernels::RmsProp>(method) ? "RMSProp"
+                                                            : "gradient descent";
+}
 
 struct Pass {
   const kernels::Clip& clip;
@@ -37,6 +44,13 @@ class StagedBuffers {
   }
   StagedBuffers(const StagedBuffers&) = delete;
   ~StagedBuffers() { drop(); }
+  void check(const Tensor& step) const {
+    Tensors staged;
+    for (const Buffer& buffer : buffers_)
+      if (buffer.staged().defined() && is_floating(buffer.staged().dtype()))
+        staged.push_back(kernels::contiguous(buffer.staged()));
+    kernels::check_finite(staged, step);
+  }
   void commit(const Tensor& step) {
     for (Buffer& buffer : buffers_)
       buffer.commit(step);
@@ -81,11 +95,43 @@ Tensor Optimiser::update(Tensor& step, const std::function<Variable(int)>& loss_
   Tensor loss = differentiate(loss_of);
   parameters_.finish_gradients();
   call_hooks();
-  kernels::guard(parameters_.gradients(), loss, step);
   state_.segments = parameters_.segments();  // freezing changes them
+  kernels::guard(parameters_.gradients(), loss, step, limits());
+  staged.check(step);
   std::visit(Pass{options_.clip, state_, step}, options_.method);
   staged.commit(step);
   return loss;
+}
+
+kernels::GuardLimits Optimiser::limits() const {
+  return std::visit([&](const auto& how) { return kernels::limits_of(how, options_.clip, state_); },
+                    options_.method);
+}
+
+std::string Optimiser::too_large(const StepState& found) const {
+  const kernels::GuardLimits limits = this->limits();
+  if (!(std::abs(found.rate) <= limits.rate))
+    return fmt::format("under the rate {:.3g} parameters could overflow: {} takes {:.2g} at most",
+                       found.rate, name_of(options_.method), limits.rate);
+  double norm = 0, largest = -1;
+  std::string where;
+  for (const Parameters::Entry& entry : parameters_.entries())
+    for (const double value :
+         kernels::to_doubles(Parameters::slice(parameters_.gradients(), entry))) {
+      norm = std::hypot(norm, value);
+      if (std::abs(value) > largest) {
+        largest = std::abs(value);
+        where = entry.name;
+      }
+    }
+  const bool second = state_.second.defined() && norm <= limits.norm;
+  return fmt::format(
+      "the norm of its gradient is {:.3g}, the largest element, {:.3g}, is of {}: {} overflows "
+      "above {:.2g}",
+      norm, largest, where,
+      second ? fmt::format("{}'s second moment, of squares,", name_of(options_.method))
+             : "the update",
+      std::min(limits.norm, limits.clipped));
 }
 
 Tensor Optimiser::differentiate(const std::function<Variable(int)>& loss_of) const {

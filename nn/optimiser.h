@@ -54,7 +54,12 @@ class Optimiser {
   const kernels::FlatState& state() const { return state_; }
   const Tensor& average() const { return state_.average; }
 
+  // Of an update that the guard stopped for its size, though all of it was finite: what would have
+  // overflowed, and where. `found` is what the guard wrote.
+  std::string too_large(const StepState& found) const;
+
  private:
+  kernels::GuardLimits limits() const;
   Tensor differentiate(const std::function<Variable(int micro)>& loss_of) const;
   void call_hooks() const;
 

@@ -39,8 +39,13 @@ double sum_in_pairs(const double* x, std::int64_t count) {
   return sum_in_pairs(x, half) + sum_in_pairs(x + half, count - half);
 }
 
+struct Norm {
+  double value;
+  bool finite;  // all elements; their norm may overflow all the same
+};
+
 template <class T>
-void guard_typed(const Tensor& gradient, StepState& state) {
+Norm norm_of(const Tensor& gradient) {
   const T* x = gradient.data<T>();
   const std::int64_t size = gradient.numel();
   const auto part = static_cast<std::int64_t>(
@@ -49,19 +54,35 @@ void guard_typed(const Tensor& gradient, StepState& state) {
   parallel_for(size, part, [&](std::int64_t begin, std::int64_t end) {
     loops<T>().squares(x + begin, end - begin, &sums[begin / part], &finite[begin / part]);
   });
-  state.gradient_norm = static_cast<float>(std::sqrt(sum_in_pairs(sums, most_parts)));
-  if (!std::all_of(finite, finite + most_parts, [](double zero) { return zero == 0; }))
-    state.non_finite = 1;
+  return {std::sqrt(sum_in_pairs(sums, most_parts)),
+          std::all_of(finite, finite + most_parts, [](double zero) { return zero == 0; })};
 }
 
-void guard(const Tensor& gradient, const Tensor& loss, Tensor& step, void*) {
+void guard(const Tensor& gradient, const Tensor& loss, const GuardLimits& limits, Tensor& step,
+           void*) {
   StepState state = read(step);
   const double value = loss.item<double>();
+  const Norm norm =
+      gradient.dtype() == DType::f32 ? norm_of<float>(gradient) : norm_of<double>(gradient);
   state.loss = static_cast<float>(value);
-  if (!std::isfinite(value))
-    state.non_finite = 1;
-  gradient.dtype() == DType::f32 ? guard_typed<float>(gradient, state)
-                                 : guard_typed<double>(gradient, state);
+  state.gradient_norm = static_cast<float>(norm.value);
+  if (!norm.finite || !std::isfinite(value))
+    state.non_finite |= flag::not_finite;
+  else if (exceeds(limits, norm.value, state.rate))
+    state.non_finite |= flag::too_large;
+  std::memcpy(step.raw(), &state, sizeof state);
+}
+
+template <class T>
+bool all_finite(const Tensor& x) {
+  return std::all_of(x.data<T>(), x.data<T>() + x.numel(), [](T v) { return std::isfinite(v); });
+}
+
+void check_finite(const Tensors& buffers, Tensor& step) {
+  StepState state = read(step);
+  for (const Tensor& buffer : buffers)
+    if (!(buffer.dtype() == DType::f32 ? all_finite<float>(buffer) : all_finite<double>(buffer)))
+      state.non_finite |= flag::buffer;
   std::memcpy(step.raw(), &state, sizeof state);
 }
 
@@ -125,7 +146,8 @@ void commit(Tensor& to, const Tensor& from, const Tensor& step) {
 }
 
 const Registered<OptimiserBackend> registered(optimiser_family(), Device::cpu, Source::own,
-                                              {"flat", no_workspace, guard, pass, commit});
+                                              {"flat", no_workspace, guard, check_finite, pass,
+                                               commit});
 
 }  // namespace
 }  // namespace likely::kernels

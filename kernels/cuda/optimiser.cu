@@ -35,7 +35,7 @@ struct Together {
 };
 using SharedSquares = Warps<Squares, 1>;
 
-LIKELY_DEVICE std::uint32_t not_finite(double x) { return !(abs(x) < __builtin_inf()); }
+LIKELY_DEVICE std::uint32_t is_bad(double x) { return !(abs(x) < __builtin_inf()); }
 
 template <class T>
 constexpr std::int64_t round_elements = std::int64_t{at_once} * block_threads* Pack<T>::size;
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(block_threads, 2)
       LIKELY_UNROLL
       for (int k = 0; k < size; ++k) {
         const double element = pack[i].value[k];
-        value[k] = Together::join(value[k], {element * element, not_finite(element)});
+        value[k] = Together::join(value[k], {element * element, is_bad(element)});
       }
     }
   }
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(block_threads, 2)
 // One block.
 __global__ void __launch_bounds__(block_threads, 2)
     judge(const Squares* parts, std::int64_t count, const void* loss, DType dtype,
-          StepState* state) {
+          GuardLimits limits, StepState* state) {
   Squares one[1] = {Together::start()};
   for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x)
     one[0] = Together::join(one[0], parts[i]);
@@ -87,9 +87,34 @@ __global__ void __launch_bounds__(block_threads, 2)
                        : dtype == DType::f32 ? *static_cast<const float*>(loss)
                                              : static_cast<float>(*static_cast<const bf16*>(loss));
   state->loss = static_cast<float>(value);
-  state->gradient_norm = static_cast<float>(sqrt(one[0].sum));
-  if (one[0].bad | not_finite(value))
-    state->non_finite = 1;
+  const double norm = sqrt(one[0].sum);
+  state->gradient_norm = static_cast<float>(norm);
+  if (one[0].bad | is_bad(value))
+    state->non_finite |= flag::not_finite;
+  else if (exceeds(limits, norm, state->rate))
+    state->non_finite |= flag::too_large;
+}
+
+// Buffers of one launch.
+constexpr std::size_t most_buffers = 32;
+template <class T>
+struct Buffers {
+  const T* x[most_buffers];
+  std::int64_t count[most_buffers];
+  std::int32_t number;
+};
+
+// One block.
+template <class T>
+__global__ void __launch_bounds__(block_threads, 2)
+    look_over(Buffers<T> buffers, StepState* state) {
+  Squares one[1] = {Together::start()};
+  for (std::int32_t k = 0; k < buffers.number; ++k)
+    for (std::int64_t i = threadIdx.x; i < buffers.count[k]; i += blockDim.x)
+      one[0].bad |= is_bad(buffers.x[k][i]);
+  join<Together>(one, 1, block_threads, shared<SharedSquares>());
+  if (threadIdx.x == 0 && one[0].bad)
+    state->non_finite |= flag::buffer;
 }
 
 // The buffers of a segment; null where the method or the state has none.
@@ -188,7 +213,8 @@ Parts parts_of(std::int64_t size) {
 }
 
 template <class T>
-void guard_with(const Tensor& gradient, const Tensor& loss, Tensor& state, void* workspace) {
+void guard_with(const Tensor& gradient, const Tensor& loss, const GuardLimits& limits,
+                Tensor& state, void* workspace) {
   const Parts parts = parts_of<T>(gradient.numel());
   auto* squares = static_cast<Squares*>(workspace);
   const T* x = gradient.data<T>();
@@ -197,12 +223,31 @@ void guard_with(const Tensor& gradient, const Tensor& loss, Tensor& state, void*
          {static_cast<unsigned>(parts.count), block_threads, sizeof(SharedSquares)}, x,
          gradient.numel(), parts.rounds, aligned16(x), squares);
   launch(variant, judge, {1, block_threads, sizeof(SharedSquares)}, squares, parts.count,
-         loss.raw(), loss.dtype(), static_cast<StepState*>(state.raw()));
+         loss.raw(), loss.dtype(), limits, static_cast<StepState*>(state.raw()));
 }
 
-void guard(const Tensor& gradient, const Tensor& loss, Tensor& state, void* workspace) {
-  gradient.dtype() == DType::f32 ? guard_with<float>(gradient, loss, state, workspace)
-                                 : guard_with<double>(gradient, loss, state, workspace);
+void guard(const Tensor& gradient, const Tensor& loss, const GuardLimits& limits, Tensor& state,
+           void* workspace) {
+  gradient.dtype() == DType::f32 ? guard_with<float>(gradient, loss, limits, state, workspace)
+                                 : guard_with<double>(gradient, loss, limits, state, workspace);
+}
+
+template <class T>
+void check_finite_with(const Tensors& buffers, Tensor& state) {
+  for (std::size_t begin = 0; begin < buffers.size(); begin += most_buffers) {
+    Buffers<T> some{};
+    for (std::size_t i = begin; i < std::min(begin + most_buffers, buffers.size()); ++i) {
+      some.x[some.number] = buffers[i].data<T>();
+      some.count[some.number++] = buffers[i].numel();
+    }
+    launch(OptimiserVariants<T>::check_finite, look_over<T>,
+           {1, block_threads, sizeof(SharedSquares)}, some, static_cast<StepState*>(state.raw()));
+  }
+}
+
+void check_finite(const Tensors& buffers, Tensor& state) {
+  buffers[0].dtype() == DType::f32 ? check_finite_with<float>(buffers, state)
+                                   : check_finite_with<double>(buffers, state);
 }
 
 std::size_t guard_workspace(const Tensor& gradient) {
@@ -277,7 +322,8 @@ void commit(Tensor& to, const Tensor& from, const Tensor& step) {
 }
 
 const Registered<OptimiserBackend> registered(optimiser_family(), Device::cuda, Source::own,
-                                              {"flat", guard_workspace, guard, pass, commit});
+                                              {"flat", guard_workspace, guard, check_finite, pass,
+                                               commit});
 
 }  // namespace
 }  // namespace likely::kernels

@@ -76,7 +76,8 @@ struct OptimiserProofs {
   }
 
   static Proof guarded(const char* name, std::int64_t size, std::int64_t behind,
-                       std::int64_t special = -1, double value = 0, double loss = 1.5) {
+                       std::int64_t special = -1, double value = 0, double loss = 1.5,
+                       const GuardLimits& limits = {}) {
     return {name, bar, [=](Inputs& in) {
               std::vector<double> values(static_cast<std::size_t>(behind + size));
               for (std::size_t i = 0; i < values.size(); ++i)
@@ -85,11 +86,28 @@ struct OptimiserProofs {
                 values[static_cast<std::size_t>(behind + special)] = value;
               const Tensor gradient =
                   in.of({behind + size}, values).slice(0, behind, behind + size);
-              const Tensor state = make_step_state({.seed = 3}, in.device());
-              guard(gradient, in.of({}, {loss}), state);
+              const Tensor state = make_step_state({.seed = 3, .rate = 2}, in.device());
+              guard(gradient, in.of({}, {loss}), state, limits);
               const StepState now = read_step_state(state);
               return Tensors{Tensor::of(
                   {3}, std::vector<double>{now.loss, now.gradient_norm, double(now.non_finite)})};
+            }};
+  }
+
+  // More buffers than one launch takes, one of which may hold something special.
+  static Proof checked(const char* name, std::size_t special, double value) {
+    return {name, 0, [=](Inputs& in) {
+              Tensors buffers;
+              for (std::size_t i = 0; i < 35; ++i) {
+                std::vector<double> values(i * 17 % 600 + 1, -3);
+                if (i == special)
+                  values.back() = value;
+                buffers.push_back(in.of({static_cast<std::int64_t>(values.size())}, values));
+              }
+              const Tensor state = make_step_state({}, in.device());
+              check_finite(buffers, state);
+              return Tensors{
+                  Tensor::of({1}, std::vector<double>{double(read_step_state(state).non_finite)})};
             }};
   }
 };
@@ -136,7 +154,17 @@ struct OptimiserVariants {
       Proofs::guarded("one element behind", 999, 1),
       Proofs::guarded("NaN in the gradient", 40003, 0, 40002, __builtin_nan("")),
       Proofs::guarded("infinity in the gradient", 999, 1, 0, -__builtin_inf()),
-      Proofs::guarded("NaN for a loss", 100, 0, -1, 0, __builtin_nan(""))};
+      Proofs::guarded("NaN for a loss", 100, 0, -1, 0, __builtin_nan("")),
+      Proofs::guarded("a norm above the limit", 999, 0, 5, 64, 1.5, {.norm = 50}),
+      Proofs::guarded("clipped below it", 999, 0, 5, 64, 1.5, {.clipped = 5, .clip = 4}),
+      Proofs::guarded("clipped above it", 999, 0, 5, 64, 1.5, {.clipped = 5, .clip = 6}),
+      Proofs::guarded("a rate above the limit", 999, 0, -1, 0, 1.5, {.rate = 1.5})};
+  inline static const Variant check_finite{family,
+                                           "check_finite",
+                                           dtype,
+                                           Proofs::checked("all finite", 0, 1),
+                                           Proofs::checked("NaN", 3, __builtin_nan("")),
+                                           Proofs::checked("infinity", 34, -__builtin_inf())};
 };
 
 }  // namespace likely::kernels

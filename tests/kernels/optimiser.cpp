@@ -180,12 +180,147 @@ TEST_CASE("guard: writes loss and norm, and raises the flag for anything not fin
   }
 }
 
-TEST_CASE("guard: large finite gradients raise no flag") {
-  const Tensor step = step_state({});
-  guard(filled({1000}, 3e38), filled({}, 3e38), step);
+TEST_CASE("guard: large finite gradients raise no flag while their norm is one of f32") {
+  const auto flag_of = [](const Tensor& gradient) {
+    const Tensor step = step_state({});
+    guard(gradient, filled({}, 3e38, gradient.dtype()), step);
+    return read_step_state(step).non_finite;
+  };
+  CHECK(flag_of(filled({1000}, 1e37)) == 0);
+  CHECK(flag_of(filled({1000}, 1e37, DType::f64)) == 0);
+  // Clipping by a norm that is kept as infinity would multiply by 0.
+  CHECK(flag_of(filled({1000}, 3e38)) == flag::too_large);
+  CHECK(flag_of(filled({1000}, 1e300, DType::f64)) == flag::too_large);
+}
+
+TEST_CASE("guard: a gradient of 1e30 is clipped to its norm, as small ones are not") {
+  for (const double size : {1e-30, 1e-3, 1e19, 1e30, 1e36}) {
+    FlatState state = fresh(100, DType::f32);
+    fill(state.values, 0);
+    fill(state.gradients, size);
+    const Tensor step = step_state({.rate = 1});
+    const Clip clip{5};
+    guard(state.gradients, filled({}, 0), step, limits_of(Sgd{}, clip, state));
+    REQUIRE(read_step_state(step).non_finite == 0);
+    sgd({}, clip, state, step);
+    for (const double value : to_doubles(state.values))
+      CHECK(value == doctest::Approx(-std::min(size, 0.5)).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("guard: what would overflow a moment or a value stops the update") {
+  struct Found {
+    std::uint32_t flag;
+    FlatState state;
+    bool finite() const {
+      for (const Tensor& x : {state.values, state.first, state.second})
+        for (const double value : to_doubles(x))
+          if (!std::isfinite(value))
+            return false;
+      return true;
+    }
+  };
+  // Ordinary gradients, then one of this size among them, then ordinary ones again.
+  const auto after = [](const auto& how, const auto& pass, DType dtype, double size, float rate,
+                        float clip = 0) {
+    Found found{0, fresh(100, dtype)};
+    found.state.average = Tensor::empty_like(found.state.values);
+    copy_into(found.state.average, found.state.values);
+    for (int t = 0; t < 5; ++t) {
+      copy_into(found.state.gradients, rough({100}, dtype, 3 + static_cast<std::uint32_t>(t)));
+      if (t == 2)
+        fill(found.state.gradients.slice(0, 7, 8), size);
+      const Tensor step = step_state({.rate = t == 2 ? rate : 1e-3f});
+      guard(found.state.gradients, filled({}, 1, dtype), step, limits_of(how, {clip}, found.state));
+      found.flag |= read_step_state(step).non_finite;
+      pass(how, Clip{clip}, found.state, step);
+    }
+    return found;
+  };
+  const auto all = [&](auto check) {
+    check(Adam{}, [](auto... a) { adam(a...); });
+    check(Adam{0, 0.9f}, [](auto... a) { adam(a...); });
+    check(Adam{0.9f, 0.5f}, [](auto... a) { adam(a...); });
+    check(RmsProp{}, [](auto... a) { rms_prop(a...); });
+    check(Sgd{}, [](auto... a) { sgd(a...); });
+    check(Sgd{0.9f}, [](auto... a) { sgd(a...); });
+  };
+  all([&](const auto& how, const auto& pass) {
+    for (const double size : {1.0, 1e10, 4e18, 1e21, 3e38}) {
+      CAPTURE(size);
+      const Found found = after(how, pass, DType::f32, size, 1e-3f);
+      CHECK(found.flag == (size < 4.6e18 ? 0 : flag::too_large));
+      CHECK(found.finite());
+      const Found clipped = after(how, pass, DType::f32, size, 1e-3f, 1);
+      CHECK(clipped.flag == (size < 8e37 ? 0 : flag::too_large));
+      CHECK(clipped.finite());
+    }
+    const auto nan = std::numeric_limits<float>::quiet_NaN(),
+               infinity = std::numeric_limits<float>::infinity();
+    for (const float rate : {1e38f, infinity, -infinity, nan})
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        const Found found = after(how, pass, dtype, 1, rate);
+        CHECK((found.flag == flag::too_large || (dtype == DType::f64 && rate == 1e38f)));
+        CHECK(found.finite());
+      }
+  });
+  // Rates that diverge, but without an overflow, are nobody's business here.
+  CHECK(after(
+            Adam{}, [](auto... a) { adam(a...); }, DType::f32, 1, 1e20f)
+            .flag == 0);
+}
+
+TEST_CASE("guard: the limits hold for moments and values of the largest gradients and rates") {
+  const auto check = [](const auto& how, auto pass) {
+    FlatState state = fresh(1, DType::f32);
+    fill(state.values, 1);
+    const GuardLimits limits = limits_of(how, {}, state);
+    const double rate = std::min(limits.rate, 3e38);
+    for (int t = 0; t < 300; ++t) {  // grows, then stays the largest, then is small
+      fill(state.gradients, t < 200 ? std::min(limits.clipped, std::pow(2.0, t)) : 1e-3);
+      const double before = to_doubles(state.values)[0];
+      pass(how, Clip{}, state, step_state({.rate = static_cast<float>(rate)}));
+      const double moved = std::abs(to_doubles(state.values)[0] - before);
+      CHECK(moved <= 1.0001 * 0x1p-32 * std::numeric_limits<float>::max());
+      CHECK(std::isfinite(to_doubles(state.first)[0]));
+      CHECK(std::isfinite(to_doubles(state.second)[0]));
+    }
+  };
+  for (const Adam& how : {Adam{}, Adam{0.5f, 0.999f}, Adam{0, 0.9f}, Adam{0.9f, 0.95f}})
+    check(how, [](auto... a) { adam(a...); });
+  check(RmsProp{}, [](auto... a) { rms_prop(a...); });
+  check(Sgd{}, [](auto... a) { sgd(a...); });
+  check(Sgd{0.9f}, [](auto... a) { sgd(a...); });
+  FlatState state = fresh(4, DType::f32);
+  state.segments = {{0, 2, 2, 0.5f}, {2, 4, 0.5f, 8}};
+  const double alone = limits_of(RmsProp{}, {}, fresh(4, DType::f32)).rate;
+  CHECK(limits_of(RmsProp{}, {}, state).rate == 0.5);  // 4 times it is a decay of 2: - 1 times
+  state.segments[1].weight_decay = 0;
+  state.segments[0].weight_decay = 0;
+  CHECK(limits_of(RmsProp{}, {}, state).rate == doctest::Approx(alone / 2));
+}
+
+TEST_CASE("check_finite: raises its flag for any buffer that is not finite, and lowers none") {
+  Tensors buffers;
+  for (std::int64_t size = 0; size < 40; ++size)
+    buffers.push_back(rough({7 * size}, size % 3 ? DType::f32 : DType::f64));
+  const Tensor step = step_state({.seed = 5, .rate = 0.5f});
+  check_finite({}, step);
+  check_finite(buffers, step);
   CHECK(read_step_state(step).non_finite == 0);
-  guard(filled({1000}, 1e300, DType::f64), filled({}, 0), step);
-  CHECK(read_step_state(step).non_finite == 0);
+  for (const std::size_t at : {std::size_t{1}, std::size_t{3}, std::size_t{39}})
+    for (const double bad :
+         {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      Tensors broken = buffers;
+      broken[at] = filled({700}, 1, broken[at].dtype());
+      fill(broken[at].slice(0, 650, 651), bad);
+      const Tensor flagged = step_state({.seed = 5, .rate = 0.5f, .non_finite = 1});
+      check_finite(broken, flagged);
+      CHECK(read_step_state(flagged).non_finite == (1 | flag::buffer));
+      CHECK(read_step_state(flagged).rate == 0.5f);
+    }
+  CHECK(message([&] { check_finite({filled({2}, 0, DType::i64)}, step); }) ==
+        "check_finite: a buffer is not contiguous, of f32 or f64.");
 }
 
 TEST_CASE("optimisers: under the flag nothing is written") {
@@ -305,6 +440,8 @@ TEST_CASE("optimisers: errors say what does not fit") {
         }) == "adam: the segments end at 3, the values at 4. Cover them all.");
   CHECK(message([&] { sgd({}, {}, state, filled({3}, 0, DType::u8)); }) ==
         "sgd: there is no step state on " + here + ". Use make_step_state().");
+  CHECK(message([&] { adam({.epsilon = 0}, {}, state, step); }) ==
+        "adam: epsilon is 0: a gradient of 0 would be divided by 0. Use one above 0.");
   CHECK(message([&] { guard(state.gradients, filled({2}, 0), step); }) ==
         "guard: the loss is not one floating-point number on " + here + ". Reduce it to one.");
   CHECK(message([&] { guard(filled({2}, 0, DType::bf16), filled({}, 0), step); }) ==

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "nn/normalise.h"
 #include "tests/nn/networks.h"
 
 using namespace likely;
@@ -294,4 +295,63 @@ TEST_CASE("optimiser: a bound clamps every value after the update, and nothing u
     }
     CHECK(clamped);
   }
+}
+
+TEST_CASE("optimiser: what would overflow stops the update and is named") {
+  Bowl bowl;
+  Parameters parameters(bowl);
+  Optimiser adam(parameters, {});
+  Tensor step = step_at(0.1);
+  adam.update(step, [&](int) { return bowl.loss(); });
+  const std::vector<double> values = doubles(parameters.values()),
+                            second = doubles(adam.state().second);
+  adam.update(step, [&](int) { return sum(bowl.b()) * 1e21 + sum(bowl.a()); });
+  StepState found = read_step_state(step);
+  CHECK(found.non_finite == kernels::flag::too_large);
+  CHECK(doubles(parameters.values()) == values);
+  CHECK(doubles(adam.state().second) == second);
+  const double norm = 1e21 * std::sqrt(static_cast<double>(bowl.b.value().numel()));
+  CHECK(adam.too_large(found) ==
+        fmt::format("the norm of its gradient is {:.3g}, the largest element, 1e+21, is of b: "
+                    "Adam's second moment, of squares, overflows above 4.6e+18",
+                    norm));
+  step = step_at(1e38);
+  adam.update(step, [&](int) { return bowl.loss(); });
+  found = read_step_state(step);
+  CHECK(found.non_finite == kernels::flag::too_large);
+  CHECK(doubles(parameters.values()) == values);
+  CHECK(adam.too_large(found) ==
+        "under the rate 1e+38 parameters could overflow: Adam takes 1.1e+27 at most");
+  // Clipped, it is an update like others.
+  Optimiser clipped(parameters, {.clip = {1}});
+  step = step_at(0.1);
+  clipped.update(step, [&](int) { return sum(bowl.b()) * 1e21; });
+  CHECK(read_step_state(step).non_finite == 0);
+  CHECK(doubles(bowl.b.value())[0] == doctest::Approx(values[15] - 0.1).epsilon(0.5));
+}
+
+TEST_CASE("optimiser: running statistics that are not finite stop the update, though its loss is") {
+  struct Net : Module {
+    Net() : norm(2), other(2) { add("norm", norm), add("other", other); }
+    BatchNorm norm, other;
+  } net;
+  net.initialise(1);
+  Parameters parameters(net);
+  Optimiser optimiser(parameters, {.method = kernels::Sgd{}});
+  Tensor step = step_at(0.1);
+  const auto update = [&](double size) {
+    const Variable x = normals("x", {8, 2}), large = x * size;
+    optimiser.update(step, [&](int) { return sum(square(net.other(x))) + sum(net.norm(large)); });
+  };
+  update(1);
+  CHECK(read_step_state(step).non_finite == 0);
+  const std::vector<double> before = doubles(parameters.values()),
+                            mean = doubles(net.other.running_mean.value());
+  update(1e25);
+  CHECK(read_step_state(step).loss < 1e3);
+  CHECK(read_step_state(step).non_finite == kernels::flag::buffer);
+  CHECK(doubles(parameters.values()) == before);
+  CHECK(doubles(net.other.running_mean.value()) == mean);
+  for (const double value : doubles(net.norm.running_variance.value()))
+    CHECK(std::isfinite(value));
 }

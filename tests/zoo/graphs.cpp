@@ -309,6 +309,28 @@ TEST_CASE("graphs: a NaN in a replayed step is named, and leaves everything as b
   Scales::factors = Scales::index = Tensor();
 }
 
+TEST_CASE("graphs: a gradient that would overflow a moment stops a replayed step, and is named") {
+  std::vector<std::map<std::string, std::vector<std::byte>>> left;
+  std::vector<std::string> messages;
+  for (const char* graphs : {"off", "on"}) {
+    Scales::reset();
+    ScalesRun run(graphs);
+    run_late(run.trainer, 6, run.turns);
+    kernels::fill(Scales::factors.slice(0, 0, 1), 1e24);
+    messages.push_back(message_of<Diverged>([&] { run_late(run.trainer, 9, run.turns); }));
+    CHECK(run.turns.size() == 6);
+    left.push_back(bits_of(run.trainer));
+  }
+  CHECK(messages[0].starts_with(
+      "train: step 7 diverged in the update of first: the norm of its gradient is "));
+  CHECK(messages[0].ends_with(
+      ", is of weight: Adam's second moment, of squares, overflows above 4.6e+18. The parameters "
+      "are as before this update. Lower --rate, or look at the data."));
+  CHECK(messages[0] == messages[1]);
+  CHECK(left[0] == left[1]);
+  Scales::factors = Scales::index = Tensor();
+}
+
 TEST_CASE("graphs: an index out of range is named, though no step waits for its indices") {
   std::vector<std::map<std::string, std::vector<std::byte>>> left;
   for (const char* graphs : {"off", "on"}) {

@@ -181,6 +181,9 @@ Tensor Trainer::update_again(const std::string& where, Optimiser& optimiser,
   try {
     const FiniteCheck check;
     optimiser.update(state_, forward);
+    if (const StepState found = read_step_state(state_);
+        found.non_finite == kernels::flag::too_large)
+      what = optimiser.too_large(found);
   } catch (const Diverged& diverged) {
     what = diverged.what();
     what.erase(what.find_last_not_of('.') + 1);
