@@ -297,4 +297,20 @@ std::vector<Finding> check_gradients(const Op& op, Device device, std::uint64_t 
   return findings;
 }
 
+void CheckTally::add(int order, double error, bool passed) {
+  ++(passed ? passed_ : failed_);
+  std::optional<double>& worst = worst_[order - 1];
+  if (!worst || error > *worst || std::isnan(error))
+    worst = error;
+}
+
+std::string CheckTally::line() const {
+  std::string text = fmt::format("{} checks passed, {} failed", passed_, failed_);
+  for (int order : {1, 2})
+    if (const std::optional<double>& worst = worst_[order - 1])
+      text += fmt::format("{} {:.1e} ({} order)", text.ends_with("failed") ? "; worst error" : ",",
+                          *worst, order == 1 ? "first" : "second");
+  return text;
+}
+
 }  // namespace likely

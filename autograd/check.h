@@ -1,6 +1,7 @@
 // Gradients against central differences in f64: along a random direction, with a random cotangent.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,5 +39,18 @@ struct Comparison {
 };
 Comparison compare_first(const Subject& subject, int directions, std::uint64_t seed);
 Comparison compare_second(const Subject& subject, int directions, std::uint64_t seed);
+
+// What many checks came to.
+class CheckTally {
+ public:
+  void add(int order, double error, bool passed);
+  std::int64_t failed() const { return failed_; }
+  // "214 checks passed, 0 failed; worst error 3.1e-09 (first order), 8.8e-08 (second order)"
+  std::string line() const;
+
+ private:
+  std::int64_t passed_ = 0, failed_ = 0;
+  std::optional<double> worst_[2];  // by order
+};
 
 }  // namespace likely

@@ -35,17 +35,17 @@ const Op& op_named(const std::string& name) {
                    nearest(name, names));
 }
 
-// One line an op, case, variant and order.
+// One line an op, case, variant and order, then what they came to.
 int check_ops(const std::string& name, const std::string& device_name) {
   const Device device = device_named(device_name);
-  bool passed = true;
+  CheckTally tally;
   const auto check = [&](const Op& op) {
     for (const Finding& finding : check_gradients(op, device)) {
       fmt::print("{}/{}/{}, {} order: error {:.1e}, bar {:.0e}: {}{}{}\n", finding.op,
                  finding.case_name, name_of(finding.variant),
                  finding.order == 1 ? "first" : "second", finding.error, finding.bar,
                  finding.passed() ? "ok" : "WRONG", finding.note.empty() ? "" : "  ", finding.note);
-      passed = passed && finding.passed();
+      tally.add(finding.order, finding.error, finding.passed());
     }
   };
   if (name.empty())
@@ -53,7 +53,8 @@ int check_ops(const std::string& name, const std::string& device_name) {
       check(*op);
   else
     check(op_named(name));
-  return passed ? 0 : 5;
+  fmt::print("{}\n", tally.line());
+  return tally.failed() == 0 ? 0 : 5;
 }
 
 int run_tool(int argc, char** argv) {

@@ -124,3 +124,22 @@ TEST_CASE(
     }
   }
 }
+
+TEST_CASE("checker: a tally says how many passed and failed, and the worst error of each order" *
+          cpu_only) {
+  CheckTally tally;
+  CHECK(tally.line() == "0 checks passed, 0 failed");
+  tally.add(1, 3.14e-9, true);
+  tally.add(1, 2e-10, true);
+  CHECK(tally.line() == "2 checks passed, 0 failed; worst error 3.1e-09 (first order)");
+  tally.add(2, 8.8e-8, true);
+  tally.add(2, 8.8e-9, true);
+  CHECK(tally.line() ==
+        "4 checks passed, 0 failed; worst error 3.1e-09 (first order), 8.8e-08 (second order)");
+  CHECK(tally.failed() == 0);
+  tally.add(2, std::nan(""), false);
+  tally.add(2, 1e-9, true);
+  CHECK(tally.failed() == 1);
+  CHECK(tally.line() ==
+        "5 checks passed, 1 failed; worst error 3.1e-09 (first order), nan (second order)");
+}

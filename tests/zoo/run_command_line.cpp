@@ -120,6 +120,8 @@ TEST_CASE("command line: check-gradients prints a line an order") {
   CHECK(outcome.exit_code == 0);
   CHECK(holds(outcome.out, "tiny: loss, first order: error "));
   CHECK(holds(outcome.out, "tiny: loss, second order: error "));
+  CHECK(holds(outcome.out, "\n2 checks passed, 0 failed; worst error "));
+  CHECK(outcome.out.ends_with(" (second order)\n"));
 }
 
 TEST_CASE("command line: plan as a table and as JSON") {

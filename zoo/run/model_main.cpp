@@ -1,4 +1,5 @@
 // The verbs of a model's binary.
+#include "autograd/check.h"
 #include "tensor/safetensors.h"
 #include "zoo/run/audit.h"
 #include "zoo/run/check_model.h"
@@ -346,13 +347,14 @@ void ModelMain::add_check() {
   CLI::App& verb = line_.verb(
       "check-gradients", "the loss in f64 against central differences, first and second order",
       {fmt::format("likely check-gradients {} --data bars", description_.name)}, [this] {
-        bool passed = true;
+        CheckTally tally;
         for (const ModelCheck& check :
              check_model(description_, settings_.resolve(description_), directions_)) {
           fmt::print("{}\n", to_line(description_.name, check));
-          passed = passed && check.passed();
+          tally.add(check.order, check.error, check.passed());
         }
-        return passed ? 0 : 5;
+        fmt::print("{}\n", tally.line());
+        return tally.failed() == 0 ? 0 : 5;
       });
   settings_.add_to(verb, description_);
   verb.add_option("--directions", directions_, "random directions of all parameters [4]")
