@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <numbers>
+#include <numeric>
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
@@ -106,7 +107,7 @@ TEST_CASE("diffusion: the bound on normal data is its entropy, by draws") {
   MESSAGE((2 * count) << " draws: a gap of " << total << " ± " << error << " nats");
   CHECK(error < (small ? 1e-2 : 8e-4));
   CHECK(std::abs(total) < (small ? 3 * error : 1e-3));
-  CHECK(bound.by_stratum.size() == 30);
+  CHECK(bound.by_part.size() == 30);
 }
 
 TEST_CASE("diffusion: as many strata as times are all times, each once") {
@@ -124,12 +125,44 @@ TEST_CASE("diffusion: as many strata as times are all times, each once") {
   CHECK(seen[0] == 0);
   for (std::size_t t = 1; t <= 50; ++t)
     CHECK(seen[t] == 3);
-  // Fewer are as many as were asked for.
-  for (const std::int64_t strata : {1, 2, 7, 10, 30, 48})
+  // Fewer are as many as were asked for, from at least ten parts.
+  for (const std::int64_t times : {1, 2, 7, 10, 30, 48}) {
+    seen.assign(51, 0);
     CHECK(diffusion
               .bound(count, kernels::normal({3, 2}, random.draw("test/points")),
-                     ReverseVariance::fixed_large, strata, random)
-              .by_stratum.size() == static_cast<std::size_t>(strata));
+                     ReverseVariance::fixed_large, times, random)
+              .by_part.size() == static_cast<std::size_t>(std::max<std::int64_t>(times, 10)));
+    CHECK(seen[1] == 3);
+    CHECK(std::accumulate(seen.begin(), seen.end(), 0) == 3 * (times + 1));
+  }
+}
+
+// Images of 784 dimensions: most nats are in the first times.
+TEST_CASE("diffusion: a bound from few times lies within its standard errors of all times' bound") {
+  const Diffusion diffusion({28, 28, 1}, 0, schedule);
+  const PredictNoise nothing = [](const Variable& x, const Tensor&) { return x * 0.0; };
+  Random random = random_for(Occasion::evaluation, 1, Device::cpu);
+  const double dimensions = 784;
+  double all = 0;  // the squared error of predicting none is 1 a dimension
+  for (std::int64_t t = 2; t <= schedule.steps(); ++t)
+    all += dimensions * schedule.step_kl(t, ReverseVariance::fixed_large, 1);
+  const std::int64_t count = 100;
+  const Tensor images = kernels::zeros({count, 28, 28, 1});
+  for (const std::int64_t times : {1, 2, 5}) {
+    CAPTURE(times);
+    int within = 0;
+    for (int trial = 0; trial < 20; ++trial) {
+      const std::vector<double> nats =
+          diffusion.bound(nothing, images, ReverseVariance::fixed_large, times, random).steps;
+      double mean = 0, squares = 0;
+      for (const double each : nats)
+        mean += each / count;
+      for (const double each : nats)
+        squares += (each - mean) * (each - mean);
+      within += std::abs(mean - all) < 2.5 * std::sqrt(squares / (count - 1) / count);
+    }
+    CHECK(within >= 18);
+  }
 }
 
 TEST_CASE("discretised normal: all levels together have probability 1, also far away") {

@@ -51,7 +51,7 @@ std::vector<double> squared_norms(const Variable& x) {
 }  // namespace
 
 DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& samples,
-                                ReverseVariance variance, std::int64_t strata,
+                                ReverseVariance variance, std::int64_t times,
                                 Random& random) const {
   const NotRecording off;
   const Variable x0 = space.from_data(samples);
@@ -66,16 +66,18 @@ DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& sampl
     Variable x, predicted;
     std::vector<double> squared_error;
   };
-  // At times that begin with `low` and are `length` long, one for each sample.
-  const auto look = [&](std::int64_t low, std::int64_t length) {
-    const Draw draw = random.draw("evaluate/time");
-    Tensor step = kernels::integers({count}, length, draw);
+  const auto numbers_below = [&](std::int64_t end, const char* purpose) {
+    const Tensor drawn = kernels::integers({count}, end, random.draw(purpose));
+    return drawn.is_meta() ? std::vector<std::int64_t>(static_cast<std::size_t>(count))
+                           : drawn.to_vector<std::int64_t>();
+  };
+  // At a time of each sample: what `step_of` makes of its place and of a number below `range`.
+  const auto look = [&](std::int64_t range, const auto& step_of) {
     Seen seen;
-    seen.step = x0.value().is_meta() ? std::vector<std::int64_t>(static_cast<std::size_t>(count))
-                                     : step.to_vector<std::int64_t>();
-    for (std::int64_t& value : seen.step)
-      value += low;
-    step = Tensor::of({count}, seen.step, x0.device());
+    seen.step = numbers_below(range, "evaluate/time");
+    for (std::size_t i = 0; i < seen.step.size(); ++i)
+      seen.step[i] = step_of(i, seen.step[i]);
+    const Tensor step = Tensor::of({count}, seen.step, x0.device());
     const Variable noise = kernels::normal(x0.shape(), random.draw("evaluate/noise"), x0.dtype());
     seen.x = diffuse(x0, step, noise);
     seen.predicted = predict(seen.x, step);
@@ -84,23 +86,38 @@ DiffusionBound Diffusion::bound(const PredictNoise& predict, const Tensor& sampl
   };
 
   result.steps.assign(static_cast<std::size_t>(count), 0);
-  strata = std::min(strata, later);
-  for (std::int64_t part = 0, begin = 0, end; part < strata; ++part, begin = end) {
-    end = end_of_part(begin, part, strata, later);
-    const std::int64_t length = end - begin;
-    const Seen seen = look(1 + begin, length);  // step 0 is the decoder's
-    double total = 0;
+  times = std::min(times, later);
+  const std::int64_t parts = std::min(std::max(times, fewest_parts), later);
+  std::vector<std::int64_t> begins{1};  // of the parts, and the end: step 0 is the decoder's
+  for (std::int64_t part = 0; part < parts; ++part)
+    begins.push_back(1 + end_of_part(begins.back() - 1, part, parts, later));
+  const std::vector<std::int64_t> first =
+      times < parts ? numbers_below(parts, "evaluate/part")
+                    : std::vector<std::int64_t>(static_cast<std::size_t>(count));
+  const double of_all = static_cast<double>(parts) / static_cast<double>(times);
+  result.by_part.resize(static_cast<std::size_t>(parts));
+  for (std::int64_t time = 0; time < times; ++time) {
+    const auto part_of = [&](std::size_t i) {
+      return static_cast<std::size_t>((first[i] + time * parts / times) % parts);
+    };
+    const auto length_of = [&](std::size_t part) { return begins[part + 1] - begins[part]; };
+    const std::int64_t range =
+        times < parts ? std::int64_t{1} << 30 : length_of(static_cast<std::size_t>(time));
+    const Seen seen = look(range, [&](std::size_t i, std::int64_t number) {
+      return begins[part_of(i)] + number % length_of(part_of(i));
+    });
     for (std::size_t i = 0; i < result.steps.size(); ++i) {
       const double nats =
-          static_cast<double>(length) * dimensions *
+          of_all * static_cast<double>(length_of(part_of(i))) * dimensions *
           schedule.step_kl(seen.step[i] + 1, variance, seen.squared_error[i] / dimensions);
       result.steps[i] += nats;
-      total += nats;
+      result.by_part[part_of(i)] += nats;
     }
-    result.by_stratum.push_back(total / static_cast<double>(count));
   }
+  for (double& nats : result.by_part)
+    nats /= static_cast<double>(count);
 
-  const Seen seen = look(0, 1);
+  const Seen seen = look(1, [](std::size_t, std::int64_t) { return std::int64_t{0}; });
   if (levels == 0) {
     for (const double error : seen.squared_error)
       result.decoder.push_back(dimensions * schedule.decoder_nats(variance, error / dimensions));

@@ -16,7 +16,7 @@ using PredictNoise = std::function<Variable(const Variable& x, const Tensor& ste
 // The terms of the bound on -log p(x), nats a sample (equation 5).
 struct DiffusionBound {
   std::vector<double> prior, steps, decoder;  // L_T, Σ L_{t-1} over t = 2 … T, L_0; by sample
-  std::vector<double> by_stratum;             // the mean of `steps`, in parts that grow with t
+  std::vector<double> by_part;                // the mean of `steps`, in parts that grow with t
   std::vector<double> nats() const;           // their sum, by sample
 };
 
@@ -29,10 +29,14 @@ class Diffusion {
   // √ᾱ_t x_0 + √(1 - ᾱ_t) noise (equation 4), each sample at a time of its own.
   Variable diffuse(const Variable& x0, const Tensor& step, const Variable& noise) const;
 
-  // Estimates from `strata` times of each sample, drawn from as many parts of 2 … T, one each,
-  // which grow with t; T - 1 or more are all times.
+  // Estimates from `times` of 2 … T of each sample; T - 1 or more are all. There are as many parts,
+  // which grow with t, and one time is drawn from each. But never fewer than `fewest_parts`: the
+  // few first times are worth most, and among all of them hardly a sample would see one, so that
+  // neither the mean nor its error would show them. Fewer times are drawn from parts of each
+  // sample's own, which are its share of all.
+  static constexpr std::int64_t fewest_parts = 10;
   DiffusionBound bound(const PredictNoise& predict, const Tensor& samples, ReverseVariance variance,
-                       std::int64_t strata, Random& random) const;
+                       std::int64_t times, Random& random) const;
 
   // From noise at t = T, in the data's own range.
   Tensor sample(const PredictNoise& predict, const Variable& noise, const Sampling& how,

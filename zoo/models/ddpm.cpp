@@ -76,7 +76,7 @@ Likelihood Ddpm::likelihood(const Tensor& samples, std::int64_t strata, Random& 
   likelihood.method =
       fmt::format("variational bound, {} of {} times", times, diffusion_.schedule.steps());
   double prior = 0, steps = 0, decoder = 0;
-  std::vector<double> by_stratum;
+  std::vector<double> by_part;
   for (std::int64_t begin = 0; begin < count; begin += together) {
     const std::int64_t end = std::min(begin + together, count);
     const DiffusionBound bound = diffusion_.bound(predict(unlabelled(end - begin, random)),
@@ -90,10 +90,10 @@ Likelihood Ddpm::likelihood(const Tensor& samples, std::int64_t strata, Random& 
     prior += mean_of_all(bound.prior);
     steps += mean_of_all(bound.steps);
     decoder += mean_of_all(bound.decoder);
-    by_stratum.resize(bound.by_stratum.size());
-    for (std::size_t s = 0; s < by_stratum.size(); ++s)
-      by_stratum[s] +=
-          bound.by_stratum[s] * static_cast<double>(end - begin) / static_cast<double>(count);
+    by_part.resize(bound.by_part.size());
+    for (std::size_t part = 0; part < by_part.size(); ++part)
+      by_part[part] +=
+          bound.by_part[part] * static_cast<double>(end - begin) / static_cast<double>(count);
     if (done)
       done(end);
   }
@@ -103,7 +103,7 @@ Likelihood Ddpm::likelihood(const Tensor& samples, std::int64_t strata, Random& 
                       {"decoder_nats", decoder},
                       {"rate_bits_per_dim", (prior + steps) / bits},
                       {"distortion_bits_per_dim", decoder / bits},
-                      {"nats_by_time", by_stratum}};
+                      {"nats_by_time", by_part}};
   return likelihood;
 }
 
