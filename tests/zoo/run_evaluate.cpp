@@ -52,7 +52,7 @@ TEST_CASE("evaluate: mean, standard error and paired gap are those of the textbo
   const Summary summary = summarise(model, data);
   CHECK(summary.nats == doctest::Approx(3));
   // Sample variance (4 + 1 + 0 + 9) / 3, over 4 values.
-  CHECK(summary.standard_error == doctest::Approx(std::sqrt(14.0 / 3 / 4)));
+  CHECK(*summary.standard_error == doctest::Approx(std::sqrt(14.0 / 3 / 4)));
   CHECK(*summary.gap == doctest::Approx(2));
   CHECK(*summary.gap_standard_error == doctest::Approx(std::sqrt(14.0 / 3 / 4)));
   CHECK_FALSE(summarise(model, {}).gap);
@@ -116,4 +116,36 @@ TEST_CASE("evaluate: the table shows the ladder in order and what was passed") {
   CHECK(own < context);
   CHECK(table.find("passed                    uniform and marginal\n") != std::string::npos);
   CHECK(table.find("nats/image on shapes, exact") != std::string::npos);
+}
+
+TEST_CASE("evaluate: one image has no standard error, in no table") {
+  const auto data = make_data_set("shapes", {});
+  Evaluation evaluation = evaluated(*data, 1, 1);
+  CHECK_FALSE(evaluation.summary.standard_error);
+  CHECK_FALSE(evaluation.summary.gap_standard_error);
+  evaluation.likelihood.sweep = {{1, 2.5, {}}, {10, 2.25, {}}};
+  const auto json = nlohmann::json::parse(evaluation.to_json());
+  CHECK(json["negative_log_likelihood_nats"].is_number());
+  for (const char* key : {"standard_error_nats", "gap_standard_error_nats"}) {
+    CAPTURE(key);
+    CHECK(json[key].is_null());
+  }
+  CHECK(json["sweep"][0]["standard_error_nats"].is_null());
+  const std::string table = evaluation.to_table();
+  CHECK(table.find("±") == std::string::npos);
+  CHECK(table.find("1.000 (one image: no standard error) nats/image, paired") != std::string::npos);
+}
+
+TEST_CASE("evaluate: a number that is not finite is named with its model and image") {
+  const auto data = make_data_set("bars-4", {});
+  Oracle infinite(*data, std::numeric_limits<double>::infinity()), finite(*data, 0);
+  const Tensor images = held_out_images(*data, Split::test, 20, 1, Device::cpu);
+  const auto words_of = [&](Model& model) {
+    return evaluate(model, *data, Split::test, images, {.model = "oracle"}).not_finite;
+  };
+  CHECK(words_of(finite).empty());
+  CHECK(words_of(infinite) ==
+        "evaluate: -log p of 20 of the 20 test images is not finite; of the first, number 1, it is "
+        "inf, of oracle on bars-4. The weights are finite, but what is computed from them "
+        "overflows. Train anew with a lower --rate.");
 }

@@ -134,7 +134,11 @@ struct Moments {
   double variance() const {
     return std::max(0.0, squares / static_cast<double>(count) - mean() * mean());
   }
-  double standard_error() const { return std::sqrt(variance() / static_cast<double>(count)); }
+  std::optional<double> standard_error() const {
+    if (count < 2)
+      return std::nullopt;
+    return std::sqrt(variance() / static_cast<double>(count));
+  }
 };
 
 // What one pass over the images gathers.

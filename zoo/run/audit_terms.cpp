@@ -58,7 +58,7 @@ void terms_of_bound(const AuditSubject& subject, const AuditNames& names, AuditC
                    {})
              .nats);
   const Summary estimate = summarise(drawn, {});
-  const double difference = std::abs(estimate.nats - bound), error = 4 * estimate.standard_error;
+  const double difference = std::abs(estimate.nats - bound), error = 4 * *estimate.standard_error;
   checks.push_back(judged(names[1], difference <= error, difference, error,
                           fmt::format("nats between the bound and the mean of {} estimates from 11 "
                                       "times an image each, {:.6g}; the bar is 4 standard errors",

@@ -18,7 +18,8 @@ constexpr std::int64_t diagnosed = 1000;  // held-out samples, at most
 constexpr std::int64_t enumerable = 1 << 16, enumerable_draws = 1 << 21;
 
 struct MeanAndError {
-  double mean = 0, error = 0;
+  double mean = 0;
+  std::optional<double> error;
 };
 
 MeanAndError mean_and_error(const std::vector<double>& values) {
@@ -29,7 +30,8 @@ MeanAndError mean_and_error(const std::vector<double>& values) {
   double squares = 0;
   for (const double value : values)
     squares += (value - result.mean) * (value - result.mean);
-  result.error = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
+  if (n > 1)
+    result.error = std::sqrt(squares / (n - 1) / n);
   return result;
 }
 
@@ -51,6 +53,40 @@ std::optional<double> enumerated_kl(Model& model, const DataSet& data, std::int6
   for (std::int64_t t = 0; t < count; ++t)
     kl += templates->weight(t) * (std::log(templates->weight(t)) - likelihood.log_likelihood[t]);
   return kl;
+}
+
+// The first number of an evaluation that is not finite, in words; empty where all are.
+std::string first_not_finite(const Evaluation& e) {
+  const std::vector<double>& each = e.likelihood.log_likelihood;
+  const auto bad = [](double value) { return !std::isfinite(value); };
+  if (const auto first = std::find_if(each.begin(), each.end(), bad); first != each.end())
+    return fmt::format(
+        "-log p of {} of the {} {} images is not finite; of the first, number {}, "
+        "it is {}",
+        std::count_if(each.begin(), each.end(), bad), each.size(), e.split,
+        first - each.begin() + 1, std::isnan(*first) ? NAN : -*first);
+  for (const auto& [name, value] : e.likelihood.terms) {
+    if (const auto* number = std::get_if<double>(&value); number && bad(*number))
+      return fmt::format("{} is {}", name, *number);
+    if (const auto* list = std::get_if<std::vector<double>>(&value))
+      if (const auto first = std::find_if(list->begin(), list->end(), bad); first != list->end())
+        return fmt::format("number {} of {} is {}", first - list->begin() + 1, name, *first);
+  }
+  if (e.kl && bad(*e.kl))
+    return fmt::format("the divergence from the data is {}", *e.kl);
+  for (const auto& [name, value] : e.diagnosis.values)
+    if (bad(value))
+      return fmt::format("{} is {}", name, value);
+  return "";
+}
+
+std::string in_words(const Evaluation& e, const std::string& what) {
+  return what.empty()
+             ? ""
+             : fmt::format(
+                   "evaluate: {}, of {} on {}. The weights are finite, but what is computed "
+                   "from them overflows. Train anew with a lower --rate.",
+                   what, e.model, e.data);
 }
 
 using Json = nlohmann::ordered_json;
@@ -80,7 +116,7 @@ void add_likelihood(Json& json, const Evaluation& e) {
   for (const Likelihood::Rung& rung : e.likelihood.sweep)
     json["sweep"].push_back({{"importance_samples", rung.importance_samples},
                              {"negative_log_likelihood_nats", rung.negative_log_likelihood_nats},
-                             {"standard_error_nats", rung.standard_error_nats}});
+                             {"standard_error_nats", json_of(rung.standard_error_nats)}});
 }
 
 // The keys that are promised where samples are judged; null where the data does not define one.
@@ -116,6 +152,11 @@ std::string listed(const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i)
     text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
   return text;
+}
+
+std::string with_error(double value, const std::optional<double>& error) {
+  return error ? fmt::format("{:.3f} ± {:.3f}", value, *error)
+               : fmt::format("{:.3f} (one image: no standard error)", value);
 }
 
 std::string row(const std::string& name, const std::string& text) {
@@ -195,6 +236,7 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
   Random random = random_for(Occasion::evaluation, effort.seed, images.device());
   const std::int64_t count = images.size(0);
   Evaluation evaluation;
+  evaluation.model = effort.model;
   evaluation.data = data.name();
   evaluation.split = data.split_name(split);
   evaluation.dimensions = data.image().numel();
@@ -211,8 +253,12 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
     if (evaluation.by_samples())
       began = std::chrono::steady_clock::now();
     evaluation.features = reference ? Classifier::name : "";
-    evaluation.samples =
-        judge_samples(data, model, evaluation.judged, random, reference, effort.done);
+    try {
+      evaluation.samples =
+          judge_samples(data, model, evaluation.judged, random, reference, effort.done);
+    } catch (const Diverged& diverged) {
+      evaluation.not_finite = in_words(evaluation, diverged.what());
+    }
     evaluation.real = judge_real(data, evaluation.judged, reference);
   }
   if (evaluation.by_samples()) {
@@ -225,6 +271,8 @@ Evaluation evaluate(Model& model, const DataSet& data, Split split, const Tensor
       evaluation.summary = summarise(evaluation.likelihood.log_likelihood, data.log_prob(images));
     evaluation.kl = enumerated_kl(model, data, effort.importance_samples, random, images.device());
   }
+  if (evaluation.not_finite.empty() && !images.is_meta())
+    evaluation.not_finite = in_words(evaluation, first_not_finite(evaluation));
   evaluation.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return evaluation;
@@ -253,14 +301,14 @@ std::string Evaluation::to_table() const {
                                        exact ? "exact" : "upper bound (" + likelihood.method + ")");
   std::string text = fmt::format("{} on {}: {} of the {} images, {} parameters, {:.1f} s\n", model,
                                  data, count, split, parameters, seconds);
-  text += row("negative log-likelihood",
-              fmt::format("{:.3f} ± {:.3f} {}", summary.nats, summary.standard_error, unit));
+  text +=
+      row("negative log-likelihood", with_error(summary.nats, summary.standard_error) + " " + unit);
   text += row("", fmt::format("{:.5f} bits/dim", bits_per_dimension()));
   if (entropy)
     text += row("entropy of the data", fmt::format("{:.6f} nats/image, exact", *entropy));
   if (summary.gap)
-    text += row("gap", fmt::format("{:.3f} ± {:.3f} nats/image, paired", *summary.gap,
-                                   *summary.gap_standard_error));
+    text +=
+        row("gap", with_error(*summary.gap, summary.gap_standard_error) + " nats/image, paired");
   if (kl)
     text += row("KL(data || model)",
                 fmt::format("{:.4f} nats, by enumeration{}", *kl, exact ? "" : ", upper bound"));

@@ -13,9 +13,10 @@ namespace likely {
 
 // Of one number an image: -log p of the model, and what it lies above that of the data on the same
 // images, where that is known (`of_data` not empty). The pairing takes away the spread of -log p.
+// One image has no standard error.
 struct Summary {
-  double nats = 0, standard_error = 0;
-  std::optional<double> gap, gap_standard_error;
+  double nats = 0;
+  std::optional<double> standard_error, gap, gap_standard_error;
 };
 Summary summarise(const std::vector<double>& log_likelihood, const std::vector<double>& of_data);
 
@@ -40,6 +41,9 @@ struct Evaluation {
   std::string features;  // the network between whose features the Fréchet distance is one
   Diagnosis diagnosis;   // of the model by itself, on at most 1000 held-out samples
 
+  // What is not finite of the likelihood, the samples or the diagnosis, in words; else empty.
+  std::string not_finite;
+
   bool by_samples() const { return likelihood.log_likelihood.empty(); }
   double bits_per_dimension() const;
   std::string to_json() const;   // the keys that are promised, null where unknown
@@ -47,6 +51,7 @@ struct Evaluation {
 };
 
 struct Effort {
+  std::string model;  // its name
   std::int64_t importance_samples = 1;
   std::int64_t samples = 1000;   // to judge, of a model without a likelihood
   std::int64_t also_judged = 0;  // and of one that has one

@@ -205,10 +205,23 @@ std::unique_ptr<Judge> judge_of(const DataSet& data, const ClassReference* refer
 
 std::int64_t judged_count(const DataSet& data) { return data.templates() ? 5000 : 10000; }
 
+void require_finite(const Tensor& samples) {
+  if (samples.is_meta())
+    return;
+  const Tensor here = samples.to(Device::cpu);
+  const float *const begin = here.data<float>(), *const end = begin + here.numel();
+  const float* const bad =
+      std::find_if_not(begin, end, [](float value) { return std::isfinite(value); });
+  if (bad != end)
+    fail<Diverged>("a value of sample {} is {}", (bad - begin) * here.size(0) / here.numel() + 1,
+                   std::isnan(*bad) ? NAN : *bad);
+}
+
 Figures judge_samples(const DataSet& data, Model& model, std::int64_t count, Random& random,
                       const ClassReference* reference, const Done& done) {
   return judge_chunks(data, reference, count, [&](std::int64_t begin, std::int64_t end) {
     const Tensor samples = kernels::contiguous(model.sample(end - begin, random));
+    require_finite(samples);
     if (done)
       done(end, count);
     return samples;

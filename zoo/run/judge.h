@@ -54,6 +54,9 @@ class ClassReference {
 // The samples that `evaluate` draws unless told otherwise.
 std::int64_t judged_count(const DataSet& data);
 
+// Throws Diverged where a sample is not finite: contiguous, f32. On meta none is looked at.
+void require_finite(const Tensor& samples);
+
 // Figures of `count` new samples, and of as many real ones: of the test split; where that is the
 // reference already, drawn from the training split. Empty where nothing is known.
 Figures judge_samples(const DataSet& data, Model& model, std::int64_t count, Random& random,

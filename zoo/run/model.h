@@ -69,7 +69,8 @@ struct Likelihood {
   // The bound by number of importance samples, in disjoint groups of one set of draws.
   struct Rung {
     std::int64_t importance_samples;
-    double negative_log_likelihood_nats, standard_error_nats;
+    double negative_log_likelihood_nats;
+    std::optional<double> standard_error_nats;  // none of one image
   };
   std::vector<Rung> sweep;
 };

@@ -238,7 +238,8 @@ int ModelMain::evaluate() {
       fmt::print(stderr, "{}\n", text);
   };
   const std::int64_t all = trained.data->size(Split::test);
-  Effort effort{.samples = count_ > 0 ? count_ : judged_count(*trained.data),
+  Effort effort{.model = description_.name,
+                .samples = count_ > 0 ? count_ : judged_count(*trained.data),
                 .also_judged = also_judged_,
                 .seed = trained.configuration.seed(),
                 .done = done};
@@ -258,7 +259,7 @@ int ModelMain::evaluate() {
     evaluation =
         likely::evaluate(trained.trainer.model(), *trained.data, Split::test, images, effort);
   });
-  evaluation.model = description_.name;
+  require<Diverged>(evaluation.not_finite.empty(), "{}", evaluation.not_finite);
   evaluation.parameters = trained.trainer.parameter_count();
   if (evaluation.by_samples())
     evaluation.untrained = judge_untrained(description_, trained, effort);

@@ -27,11 +27,11 @@ Evaluation Observer::evaluate(Split split) {
                             configuration_.seed(), device_);
   Evaluation evaluation;
   trainer_.evaluating([&] {
-    evaluation = likely::evaluate(
-        trainer_.model(), data_, split, images,
-        {.samples = configuration_.settings.integer("eval-count"), .seed = configuration_.seed()});
+    evaluation = likely::evaluate(trainer_.model(), data_, split, images,
+                                  {.model = configuration_.model,
+                                   .samples = configuration_.settings.integer("eval-count"),
+                                   .seed = configuration_.seed()});
   });
-  evaluation.model = configuration_.model;
   evaluation.parameters = trainer_.parameter_count();
   return evaluation;
 }
@@ -54,6 +54,8 @@ Tensor Observer::samples(std::int64_t count, std::uint64_t seed, const Given& gi
                  ? model.sample_given(Tensor::of({count}, labels, device_), given.guidance, random)
                  : model.sample(count, random);
   });
+  images = kernels::contiguous(images);
+  require_drawable(images);
   return picture(images);
 }
 
@@ -61,7 +63,22 @@ Tensor Observer::interpolations(std::int64_t rows, std::uint64_t seed) {
   Random random = random_for(Occasion::pictures, seed, device_);
   Tensor images;
   trainer_.evaluating([&] { images = trainer_.model().interpolate(rows, columns, random); });
-  return images.defined() ? picture(images) : images;
+  if (!images.defined())
+    return images;
+  images = kernels::contiguous(images);
+  require_drawable(images);
+  return picture(images);
+}
+
+void Observer::require_drawable(const Tensor& samples) const {
+  try {
+    require_finite(samples);
+  } catch (const Diverged& diverged) {
+    fail<Diverged>(
+        "sample: {}, of {} on {}. The weights are finite, but what is computed from them "
+        "overflows. Train anew with a lower --rate.",
+        diverged.what(), configuration_.model, data_.name());
+  }
 }
 
 Tensor Observer::picture(const Tensor& samples) const {
@@ -81,6 +98,8 @@ Tensor Observer::reconstructions() {
   trainer_.evaluating([&] { rebuilt = trainer_.model().reconstruct(images, random); });
   if (!rebuilt.defined())
     return {};
+  rebuilt = kernels::contiguous(rebuilt);
+  require_drawable(rebuilt);
   Tensors rows;
   for (std::int64_t begin = 0; begin < images.size(0); begin += columns)
     for (const Tensor& from : {images, rebuilt})

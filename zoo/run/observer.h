@@ -31,6 +31,7 @@ class Observer {
   std::int64_t pictured() const;  // samples, usually
 
  private:
+  void require_drawable(const Tensor& samples) const;  // Diverged where one is not finite
   Tensor picture(const Tensor& samples) const;
   Tensor as_bytes(const Tensor& images) const;
 

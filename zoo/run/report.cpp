@@ -56,10 +56,28 @@ Json json_file(const std::string& path) {
   return std::filesystem::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
 }
 
+// What stands at a key, where it is of the kind that is looked for: a number that was not finite
+// is null.
 std::optional<double> number_at(const Json& object, const char* key) {
   if (!object.is_object() || !object.contains(key) || !object[key].is_number())
     return std::nullopt;
   return object[key].get<double>();
+}
+
+std::string text_at(const Json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_string()
+             ? object[key].get<std::string>()
+             : "";
+}
+
+Json list_at(const Json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_array() ? object[key]
+                                                                              : Json::array();
+}
+
+Json object_at(const Json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_object() ? object[key]
+                                                                               : Json::object();
 }
 
 std::string figure(const std::string& value, const std::string& what) {
@@ -69,11 +87,11 @@ std::string figure(const std::string& value, const std::string& what) {
 std::string key_figures(const Json& evaluation, std::int64_t steps) {
   std::string html = "<div class='figures'>" + figure(fmt::format("{}", steps), "steps");
   if (const auto nats = number_at(evaluation, "negative_log_likelihood_nats"))
-    html += figure(fmt::format("{:.2f}", *nats),
-                   fmt::format("nats/image, {}",
-                               evaluation.value("kind", "") == "exact"
-                                   ? "exact"
-                                   : "upper bound (" + evaluation.value("method", "") + ")"));
+    html += figure(
+        fmt::format("{:.2f}", *nats),
+        fmt::format("nats/image, {}", text_at(evaluation, "kind") == "exact"
+                                          ? "exact"
+                                          : "upper bound (" + text_at(evaluation, "method") + ")"));
   if (const auto entropy = number_at(evaluation, "entropy_nats"))
     html += figure(fmt::format("{:.2f}", *entropy), "nats/image, entropy of the data");
   if (const auto gap = number_at(evaluation, "gap_nats"))
@@ -127,11 +145,13 @@ std::string curves(const MetricsHistory& metrics, const Json& evaluation) {
 
 std::string ladder(const Json& evaluation) {
   const auto nats = number_at(evaluation, "negative_log_likelihood_nats");
-  if (!nats || evaluation.value("baselines", Json::array()).empty())
+  const Json baselines = list_at(evaluation, "baselines");
+  if (!nats || baselines.empty())
     return "";
-  std::vector<Bar> bars{{evaluation.value("model", "model"), *nats, true}};
-  for (const Json& baseline : evaluation["baselines"])
-    bars.push_back({baseline.value("name", ""), baseline.value("nats", 0.0)});
+  std::vector<Bar> bars{{text_at(evaluation, "model"), *nats, true}};
+  for (const Json& baseline : baselines)
+    if (const auto value = number_at(baseline, "nats"))
+      bars.push_back({text_at(baseline, "name"), *value});
   std::stable_sort(bars.begin(), bars.end(),
                    [](const Bar& a, const Bar& b) { return a.value > b.value; });
   std::vector<Level> levels;
@@ -142,8 +162,8 @@ std::string ladder(const Json& evaluation) {
 }
 
 std::string terms(const Json& evaluation) {
-  const Json all = evaluation.is_object() ? evaluation.value("terms", Json::object()) : Json();
-  if (!all.is_object() || all.empty())
+  const Json all = object_at(evaluation, "terms");
+  if (all.empty())
     return "";
   std::string table, charts;
   for (const auto& [name, value] : all.items()) {
@@ -154,7 +174,10 @@ std::string terms(const Json& evaluation) {
       continue;
     std::vector<Bar> bars;
     for (std::size_t i = 0; i < value.size(); ++i)
-      bars.push_back({fmt::format("{}", i + 1), value[i].get<double>()});
+      if (value[i].is_number())
+        bars.push_back({fmt::format("{}", i + 1), value[i].get<double>()});
+    if (bars.empty())
+      continue;
     charts += fmt::format("<details><summary>{}</summary>{}</details>", escaped(name),
                           bar_chart(bars, {}, name));
   }
@@ -162,16 +185,20 @@ std::string terms(const Json& evaluation) {
 }
 
 std::string sweep(const Json& evaluation) {
-  const Json rungs = evaluation.is_object() ? evaluation.value("sweep", Json::array()) : Json();
-  if (!rungs.is_array() || rungs.size() < 2)
+  const Json rungs = list_at(evaluation, "sweep");
+  if (rungs.size() < 2)
     return "";
   std::string html =
       "<h2>The bound by importance "
       "samples</h2>\n<table><tr><th>samples</th><th>nats/image</th></tr>";
-  for (const Json& rung : rungs)
-    html += fmt::format(
-        "<tr><td>{}</td><td>{:.3f} ± {:.3f}</td></tr>", rung.value("importance_samples", 0),
-        rung.value("negative_log_likelihood_nats", 0.0), rung.value("standard_error_nats", 0.0));
+  for (const Json& rung : rungs) {
+    const auto nats = number_at(rung, "negative_log_likelihood_nats"),
+               error = number_at(rung, "standard_error_nats");
+    html += fmt::format("<tr><td>{:.0f}</td><td>{}{}</td></tr>",
+                        number_at(rung, "importance_samples").value_or(0),
+                        nats ? fmt::format("{:.3f}", *nats) : "none",
+                        error ? fmt::format(" ± {:.3f}", *error) : "");
+  }
   return html + "</table>\n";
 }
 
@@ -181,10 +208,11 @@ std::string judgement(const Json& evaluation) {
     return "";
   const std::vector<std::pair<const char*, Json>> columns = {
       {"samples", evaluation},
-      {"real data", evaluation["real"]},
-      {"untrained", evaluation.value("untrained", Json())}};
-  std::string html =
-      fmt::format("<h2>{} samples judged</h2>\n<table><tr><th></th>", evaluation.value("count", 0));
+      {"real data", object_at(evaluation, "real")},
+      {"untrained", object_at(evaluation, "untrained")}};
+  const auto judged = number_at(evaluation, "judged");
+  std::string html = fmt::format("<h2>{:.0f} samples judged</h2>\n<table><tr><th></th>",
+                                 judged ? *judged : number_at(evaluation, "count").value_or(0));
   for (const auto& [name, figures] : columns)
     html += fmt::format("<th>{}</th>", name);
   html += "</tr>";

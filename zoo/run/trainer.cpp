@@ -6,6 +6,7 @@
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "zoo/run/finite_checkpoint.h"
 
 namespace likely {
 namespace {
@@ -201,6 +202,11 @@ void Trainer::restore(const Checkpoint& checkpoint) {
                      "resume: the checkpoint belongs to the configuration {} and config.toml is "
                      "{}. Something other than steps, threads or intervals was changed.",
                      checkpoint.hash, here.hash);
+  if (const std::string what = first_not_finite(checkpoint); !what.empty())
+    fail<Diverged>(
+        "checkpoint: step {} had diverged before it was saved: {}. Train anew with a "
+        "lower --rate.",
+        checkpoint.step, what);
   copy_named("model.safetensors", checkpoint.model, here.model);
   copy_named("average.safetensors", checkpoint.average, here.average);
   copy_named("state.safetensors", checkpoint.state, here.state);

@@ -8,6 +8,7 @@
 #include "kernels/backend.h"
 #include "kernels/choice.h"
 #include "tensor/allocator.h"
+#include "zoo/run/finite_checkpoint.h"
 #include "zoo/run/machine.h"
 #include "zoo/run/metrics.h"
 #include "zoo/run/observer.h"
@@ -199,23 +200,28 @@ bool TrainingRun::take_found(Trainer::Wait wait) {
 }
 
 void TrainingRun::evaluate(Metrics::Values& line) {
-  latest_ = observer_->evaluate(Split::validation);
-  if (latest_->by_samples()) {
-    for (const Figure& figure : latest_->samples)
+  const Evaluation found = observer_->evaluate(Split::validation);
+  if (found.not_finite.empty())
+    latest_ = found;
+  else
+    progress_->say(fmt::format("step {}: {}", trainer_.step(), found.not_finite));
+  if (found.by_samples()) {
+    for (const Figure& figure : found.samples)
       line.emplace_back(figure.key, figure.value);
-    add_diagnosis(latest_->diagnosis, line);
+    add_diagnosis(found.diagnosis, line);
     return;
   }
-  const Summary& summary = latest_->summary;
+  const Summary& summary = found.summary;
   values_.nats = summary.nats;
   values_.gap = summary.gap;
   line.emplace_back("negative_log_likelihood_nats", summary.nats);
-  line.emplace_back("standard_error_nats", summary.standard_error);
+  const auto or_null = [](const std::optional<double>& error) { return error.value_or(NAN); };
+  line.emplace_back("standard_error_nats", or_null(summary.standard_error));
   if (summary.gap) {
     line.emplace_back("gap_nats", *summary.gap);
-    line.emplace_back("gap_standard_error_nats", *summary.gap_standard_error);
+    line.emplace_back("gap_standard_error_nats", or_null(summary.gap_standard_error));
   }
-  for (const auto& [name, value] : latest_->likelihood.terms)
+  for (const auto& [name, value] : found.likelihood.terms)
     if (const auto* number = std::get_if<double>(&value))
       line.emplace_back(name, *number);
 }
@@ -233,8 +239,13 @@ void TrainingRun::add_diagnosis(const Diagnosis& diagnosis, Metrics::Values& lin
 void TrainingRun::draw_pictures() {
   if (drawn_step_ == trainer_.step())
     return;
-  const Tensor samples = observer_->samples(observer_->pictured(), configuration_.seed()),
-               rebuilt = observer_->reconstructions();
+  Tensor samples, rebuilt;
+  try {
+    samples = observer_->samples(observer_->pictured(), configuration_.seed());
+    rebuilt = observer_->reconstructions();
+  } catch (const Diverged& diverged) {
+    return progress_->say(fmt::format("step {}: {}", trainer_.step(), diverged.what()));
+  }
   try_to("draw samples", [&] {
     write_png(run_.picture("samples", trainer_.step()), samples, {Observer::columns});
     if (rebuilt.defined())
@@ -246,10 +257,13 @@ void TrainingRun::draw_pictures() {
 void TrainingRun::save() {
   if (saved_step_ == trainer_.step())
     return;
+  const Checkpoint checkpoint = trainer_.checkpoint();
+  if (const std::string what = first_not_finite(checkpoint); !what.empty())
+    fail<Diverged>("save: step {} is not finite: {}. Nothing was saved. Lower --rate.",
+                   checkpoint.step, what);
   try_to("save a checkpoint", [&] {
     metrics_->flush();
-    checkpoints_.save(trainer_.checkpoint(),
-                      [&](const std::string& text) { progress_->say(text); });
+    checkpoints_.save(checkpoint, [&](const std::string& text) { progress_->say(text); });
     saved_step_ = trainer_.step();
     progress_->say(fmt::format("saved step {}", saved_step_), Verbosity::verbose);
   });
@@ -299,16 +313,21 @@ int TrainingRun::finish() {
   if (!failure_.empty())
     write_all();
   const bool saved = failure_.empty();
-  latest_ = observer_->evaluate(Split::test);
+  const Evaluation last = observer_->evaluate(Split::test);
+  if (last.not_finite.empty())
+    latest_ = last;
   const Allocator::Counters memory = allocator_of(device_).counters();
   allocator_of(device_).trim();
-  if (!latest_->by_samples())
+  if (last.not_finite.empty() && !last.by_samples())
     latest_->baselines = baseline_ladder(*data_);
   write_report();
   progress_->say(fmt::format("peak memory of tensors: {} bytes in use, {} held", memory.peak_in_use,
                              memory.peak_held),
                  Verbosity::verbose);
+  if (!last.not_finite.empty())
+    latest_.reset();  // of an earlier step
   print_results();
+  require<Diverged>(last.not_finite.empty(), "{}", last.not_finite);
   return saved && failure_.empty() ? 0 : 4;
 }
 
@@ -326,7 +345,9 @@ void TrainingRun::print_results() const {
   }
   if (latest_)
     fmt::print("{}", latest_->to_table());
-  fmt::print("samples  {}\nreport   {}\nrun      {}\n", pictures, run_.report(), run_.path());
+  if (drawn_step_ == trainer_.step())
+    fmt::print("samples  {}\n", pictures);
+  fmt::print("report   {}\nrun      {}\n", run_.report(), run_.path());
   if (latest_ && description_.evaluation_samples > 1)
     fmt::print("A tighter bound on all test images: likely evaluate {}\n", run_.path());
 }
