@@ -77,6 +77,28 @@ inline double excess(const Precision& precision, const Tensor& y, const Tensor& 
   return worst;
 }
 
+inline bool by_vendor(const LaunchLog& log) {
+  const std::string kernel = log.launches().back().kernel;
+  return !kernel.ends_with(" own") && !kernel.ends_with(" plain");
+}
+
+// Whether `work`, a plain problem, is served by the library that was chosen. What it refuses may
+// depend on the machine: oneDNN has nothing in bf16 on a CPU without AVX-512.
+template <class F>
+bool vendor_serves(const Precision& precision, F work) {
+  choose_products(precision.products);
+  const LaunchLog log;
+  work();
+  choose_products(Products::f32);
+  return by_vendor(log);
+}
+inline bool vendor_multiplies(const Precision& precision) {
+  const Tensor a = rough({32, 32}, precision.dtype);
+  const bool serves = vendor_serves(precision, [&] { matmul(a, a); });
+  CHECK((serves || precision.dtype == DType::bf16 || precision.dtype == DType::f64));
+  return serves;
+}
+
 // Runs f; an error is a failed check, and the next problem is still tried.
 template <class F>
 void attempt(F f) {
@@ -85,10 +107,6 @@ void attempt(F f) {
   } catch (const std::exception& error) {
     FAIL_CHECK(error.what());
   }
-}
-
-inline bool by_vendor(const LaunchLog& log) {
-  return std::string(log.launches().back().kernel).find(" own") == std::string::npos;
 }
 
 }  // namespace likely::kernels
