@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "bench/ceilings.h"
 #include "bench/convolution_layers.h"
@@ -27,7 +28,8 @@ namespace likely::kernels {
 using Json = nlohmann::ordered_json;
 using Work = std::function<void()>;
 
-inline Device device;                // what is timed
+inline Device device;                // what is timed; meta: nothing, the rows are listed
+inline bool on_gpu = false;          // what is timed, or would be
 inline DType operands = DType::f32;  // of products and convolutions
 
 inline Tensor constant(const Shape& shape, double value) {
@@ -36,7 +38,7 @@ inline Tensor constant(const Shape& shape, double value) {
 
 // Random numbers: a GPU multiplies constants faster, as fewer of its wires change.
 inline Tensor rough(const Shape& shape) {
-  static const Tensor state = make_step_state({.seed = 1}, device);
+  const Tensor state = make_step_state({.seed = 1}, device);
   static std::uint32_t count = 0;
   return normal(shape, {state, 1, count++}, operands);
 }
@@ -139,15 +141,21 @@ struct Bench {
   int rounds;
   std::map<std::string, std::string> vendors;  // the library of a family
   double peak, bandwidth;
-  std::function<void()> save;  // what there is, after each row
+  std::function<void()> save = {};  // what there is, after each row
   Json rows = Json::array();
+  std::string title = {};               // of the rows that follow, printed with the first of them
+  std::vector<std::string> names = {};  // of all rows, where they are listed
 
   // Prints a row: one that was measured before, or what `measure` adds to `row` now. One that fails
   // is kept too, with its error: it may have broken the device for this process.
   void add(Json row, const std::function<void(Json&)>& measure,
            const std::function<void(const Json&)>& print) {
-    if (row["name"].get<std::string>().find(filter) == std::string::npos)
+    const std::string name = row["name"];
+    if (device == Device::meta)
+      names.push_back(name);
+    if (device == Device::meta || name.find(filter) == std::string::npos)
       return;
+    fmt::print("{}", std::exchange(title, ""));
     const auto same = [&](const Json& other) {
       return other["name"] == row["name"] && other.value("sizes", "") == row.value("sizes", "");
     };
@@ -167,7 +175,7 @@ struct Bench {
       row = *before;
     }
     if (row.contains("error"))
-      fmt::print("{:<26}{:>22}  {}\n", row["name"].get<std::string>(), row.value("sizes", ""),
+      fmt::print("{:<26}{:>22}  {}\n", name, row.value("sizes", ""),
                  row["error"].get<std::string>());
     else
       print(row);

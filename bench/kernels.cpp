@@ -7,9 +7,10 @@
 // The vendor's is the fastest plan of its library that gives own's result. Own and vendor run in
 // turn, in blocks of a few milliseconds; a time is the median of its blocks, a ratio the median of
 // the ratios of neighbouring blocks: what disturbs the machine meets both.
-#include <CLI/CLI.hpp>
 #include <fstream>
+#include <sstream>
 
+#include "bench/command.h"
 #include "bench/kernel_table.h"
 #include "kernels/attention.h"
 #include "kernels/cpu/isa.h"
@@ -18,22 +19,22 @@
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
 #include "tensor/file.h"
-#include "zoo/run/machine.h"
+#include "tensor/nearest.h"
 
 using namespace likely;
 using namespace likely::kernels;
 
 namespace {
 
-void heading(const std::string& what, const char* sizes) {
-  fmt::print("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", what, sizes, "own us", "own GF/s",
-             "vendor", "ratio", "of peak");
+std::string heading(const std::string& what, const char* sizes) {
+  return fmt::format("\n{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", what, sizes, "own us",
+                     "own GF/s", "vendor", "ratio", "of peak");
 }
 
 void products(Bench& bench) {
-  heading("product, " + bench.precision, "m x n x k");
+  bench.title = heading("product, " + bench.precision, "m x n x k");
   for (const std::int64_t n : {256, 512, 1024, 2048, 4096, 8192})
-    if (n <= 2048 || device != Device::cpu)
+    if (n <= 2048 || on_gpu)
       bench.layer(std::to_string(n), n, n, n);
   bench.layer("vae 784-500", 128, 784, 500);
   bench.layer("vae 500-20", 128, 500, 20);
@@ -44,8 +45,7 @@ void products(Bench& bench) {
 }
 
 void convolutions(Bench& bench) {
-  fmt::print("\n");
-  heading("convolution, " + bench.precision, "image, in, kernel, out");
+  bench.title = heading("convolution, " + bench.precision, "image, in, kernel, out");
   for (const ConvolutionLayer& layer : convolution_layers)
     bench.convolutions(layer);
   if (const double mean = bench.geometric_mean("convolution"); mean > 0)
@@ -66,8 +66,7 @@ void attentions(Bench& bench) {
     Shape shape;  // [batch, positions, heads, channels]
     bool causal;
   };
-  fmt::print("\n");
-  heading("attention, " + bench.precision, "shape");
+  bench.title = heading("attention, " + bench.precision, "shape");
   for (const auto& [name, shape, causal] : {Row{"attention 8x8", {64, 64, 1, 64}, false},
                                             Row{"attention 16x16", {8, 256, 1, 256}, false},
                                             Row{"attention causal", {16, 256, 6, 64}, true}}) {
@@ -90,7 +89,8 @@ void attentions(Bench& bench) {
 }
 
 void passes(Bench& bench) {
-  fmt::print("\n{:<41}{:>10}{:>9}{:>9}\n", "pass over memory, own", "us", "GB/s", "of copy");
+  bench.title =
+      fmt::format("\n{:<41}{:>10}{:>9}{:>9}\n", "pass over memory, own", "us", "GB/s", "of copy");
   for (const std::int64_t count : {128 * 784, 16 << 20}) {
     bench.formula(Exp{}, count);
     bench.formula(Tanh{}, count);
@@ -141,6 +141,41 @@ void passes(Bench& bench) {
   }
 }
 
+void all_rows(Bench& bench) {
+  products(bench);
+  convolutions(bench);
+  attentions(bench);
+  passes(bench);
+}
+
+// A filter that no row's name contains measures nothing for minutes. Names are listed on `meta`,
+// where nothing is computed.
+void check_filter(const std::string& filter) {
+  const Device timed = std::exchange(device, Device::meta);
+  Bench list{};
+  all_rows(list);
+  device = timed;
+  const auto containing = [&](const std::string& part) {
+    std::vector<std::string> found;
+    for (const std::string& name : list.names)
+      if (name.find(part) != std::string::npos)
+        found.push_back(name);
+    return found;
+  };
+  if (!containing(filter).empty())
+    return;
+  std::vector<std::string> words;
+  for (const std::string& name : list.names) {
+    std::istringstream text(name);
+    for (std::string word; text >> word;)
+      words.push_back(word);
+  }
+  std::vector<std::string> near = containing(nearest(filter, words));
+  near.resize(std::min<std::size_t>(near.size(), 3));
+  fail<UsageError>("bench kernels: --filter {}: no row's name contains it. The nearest are \"{}\".",
+                   filter, joined(near, "\", \""));
+}
+
 // The rows that a file has, none where there is no file. It must be of what is timed now.
 Json rows_before(const std::string& path, const Json& table) {
   std::ifstream file(path);
@@ -154,34 +189,36 @@ Json rows_before(const std::string& path, const Json& table) {
   return before.at("rows");
 }
 
-int run(int argc, char** argv) {
-  CLI::App app{"Own kernels against vendor libraries and against the machine's limits."};
-  app.name("likely bench kernels");
+struct Options {
   std::string json, filter, where = "cpu", precision = "f32";
   int count = threads(), rounds = 15;
-  app.add_option("--filter", filter, "only rows whose name contains this");
-  app.add_option("--device", where, "cpu, or cuda: the GPU")
+  bool resume = false;
+};
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--filter", o.filter, "only rows whose name contains this");
+  app.add_option("--device", o.where, "cpu, or cuda: the GPU")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--precision", precision, "operands of products and convolutions")
+  app.add_option("--precision", o.precision, "operands of products and convolutions")
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}))
       ->capture_default_str();
-  app.add_option("--threads", count, "threads of both")->check(CLI::Range(1, 1024));
-  app.add_option("--rounds", rounds, "blocks of each that are timed in turn")
+  app.add_option("--threads", o.count, "threads of both")->check(CLI::Range(1, 1024));
+  app.add_option("--rounds", o.rounds, "blocks of each that are timed in turn")
       ->check(CLI::Range(1, 1000));
-  bool resume = false;
   auto* const file = app.add_option(
-      "--json", json, "write the rows and the machine's limits to this file, row by row");
-  app.add_flag("--resume", resume, "keep the rows that this file has, and measure the others")
+      "--json", o.json, "write the rows and the machine's limits to this file, row by row");
+  app.add_flag("--resume", o.resume, "keep the rows that this file has, and measure the others")
       ->needs(file);
-  CLI11_PARSE(app, argc, argv);
-  set_threads(count);
+}
 
-  device = device_named(where);
-  if (precision == "tf32")
+void run(const Options& o) {
+  set_threads(o.count);
+  device = timed_device(o.where);
+  on_gpu = device != Device::cpu;
+  check_filter(o.filter);
+  if (o.precision == "tf32")
     choose_products(Products::tf32);
-
-  const bool on_cpu = device == Device::cpu;
   std::map<std::string, std::string> vendors;
   std::string named;
   for (const VendorLibrary& library : vendor_libraries(device))
@@ -190,56 +227,48 @@ int run(int argc, char** argv) {
       named +=
           fmt::format("{}{} by {}", named.empty() ? "" : ", ", library.family, library.library);
     }
-  const std::string level = on_cpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
-  Json table{{"device", where},
-             {"precision", precision},
-             {"threads", count},
+  const std::string level = !on_gpu ? isa() == Isa::v4 ? "x86-64-v4" : "x86-64-v3" : cuda_name();
+  Json table{{"device", o.where},
+             {"precision", o.precision},
+             {"threads", o.count},
              {"processor", level},
              {"vendor", vendors}};
-  Bench bench{filter, precision, rounds, vendors, measure_peak_of(precision), measure_bandwidth(),
-              {}};
-  if (resume)
-    bench.rows = rows_before(json, table);
+  Bench bench{o.filter,           o.precision, o.rounds, vendors, measure_peak_of(o.precision),
+              measure_bandwidth()};
+  if (o.resume)
+    bench.rows = rows_before(o.json, table);
   table["peak_gflops"] = bench.peak > 0 ? Json(bench.peak / 1e9) : Json();
   table["copy_gigabytes_per_second"] = bench.bandwidth / 1e9;
   bench.save = [&] {
-    if (json.empty())
+    if (o.json.empty())
       return;
     const double mean = bench.geometric_mean("");
     table["geometric_mean"] = mean > 0 ? Json(mean) : Json();
     table["rows"] = bench.rows;
     const std::string text = table.dump(2) + '\n';
-    save_file(json, [&](const ByteSink& sink) { sink(text.data(), text.size()); });
+    save_file(o.json, [&](const ByteSink& sink) { sink(text.data(), text.size()); });
   };
-  if (precision == "bf16")
+  if (o.precision == "bf16")
     operands = DType::bf16;
-  fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n\n",
-             on_cpu ? fmt::format("{} threads", count) : "cuda", level,
+  fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n",
+             on_gpu ? "cuda" : fmt::format("{} threads", o.count), level,
              bench.peak > 0
-                 ? fmt::format("at most {:.0f} GFLOP/s in {}, ", bench.peak / 1e9, precision)
+                 ? fmt::format("at most {:.0f} GFLOP/s in {}, ", bench.peak / 1e9, o.precision)
                  : "",
              bench.bandwidth / 1e9, named.empty() ? "none" : named);
-  products(bench);
-  convolutions(bench);
-  attentions(bench);
-  passes(bench);
-  if (on_cpu)
+  all_rows(bench);
+  if (!on_gpu)
     fmt::print(
         "\n--device cuda prints the same of a GPU, with --precision f32, tf32 or bf16: own kernels "
         "beside cuBLASLt and cuDNN, and their share of its multiply-adds and of its copy.\n");
-  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const UsageError& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  } catch (const Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 2;
-  }
+  CLI::App app{"Own kernels against vendor libraries and against the machine's limits.",
+               "likely bench kernels"};
+  Options o;
+  add_options(app, o);
+  return run_command(app, argc, argv, [&] { run(o); });
 }

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -19,6 +18,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "bench/command.h"
 #include "bench/median.h"
 #include "bench/workloads.h"
 #include "kernels/choice.h"
@@ -105,7 +105,7 @@ struct Options {
   std::string workload = "vae", python, script, json, kernels, device = "cpu", precision = "f32",
               graphs = "on";
   std::vector<std::string> only;
-  int steps = 300, warm_up = 30, rounds = 7, threads = 2;
+  int steps = 300, warm_up = 30, rounds = 7, threads = kernels::threads();
   bool once = false;
 
   std::string where() const {
@@ -117,7 +117,7 @@ struct Options {
 void once(const Options& o) {
   kernels::set_threads(o.threads);
   const Workload& workload = workload_named(o.workload);
-  const Device device = device_named(o.device);
+  const Device device = timed_device(o.device);
   if (!o.kernels.empty())
     kernels::choose_kernels(o.kernels, device);
   if (o.precision == "tf32")
@@ -247,7 +247,9 @@ int main(int argc, char** argv) {
   app.add_option("--warmup", o.warm_up, "steps before")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
-  app.add_option("--threads", o.threads)->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--threads", o.threads, "of both")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   app.add_option("--device", o.device, "of both")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
@@ -260,17 +262,13 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", o.json, "also write the result to this file");
   app.add_flag("--once", o.once, "ours alone, in this process");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return run_command(app, argc, argv, [&] {
     require<UsageError>(o.python.empty() == o.script.empty(),
                         "bench models: --peer-python and --peer-script go together.");
+    timed_device(o.device);  // before the peer takes its time
     if (o.once || o.python.empty())
       once(o);
     else
       compare(o, std::filesystem::read_symlink("/proc/self/exe").string());
-  } catch (const Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
-  return 0;
+  });
 }

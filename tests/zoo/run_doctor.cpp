@@ -1,8 +1,13 @@
 // doctor: what it says of the proofs that kernels passed or failed.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sched.h>
 
 #include <cstdlib>
+#include <sstream>
+#include <thread>
 
+#include "kernels/available_cpus.h"
 #include "kernels/first_contact.h"
 #include "tests/zoo/temporary_folder.h"
 #include "zoo/run/machine.h"
@@ -36,4 +41,37 @@ TEST_CASE("doctor: a kernel that failed its proof is named with its case, index,
       has("proofs      1 of 2 kernels passed on the CPU, which emulates a100\n"
           "  matmul/128x128/f32, four layouts: [3, 4] of result 1 is 7 instead of 3; error 0.5, "
           "bound 1e-06\n"));
+}
+
+TEST_CASE("doctor: of a GPU that is not there one line says so") {
+  if (find_gpu().driver != 0 || gpu_kernels_built()) {
+    MESSAGE("skipped: there is a GPU here, or kernels for one");
+    return;
+  }
+  std::istringstream text(doctor("nowhere"));
+  int lines = 0;
+  for (std::string line; std::getline(text, line);)
+    lines += line.find("GPU") != std::string::npos || line.find("CUDA") != std::string::npos ||
+             line.find("cuDNN") != std::string::npos;
+  CHECK(lines == 1);
+}
+
+TEST_CASE("doctor: says how many cores there are, and how many of them are this process's") {
+  cpu_set_t before;
+  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
+    if (CPU_ISSET(cpu, &before))
+      CPU_SET(cpu, &one);
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  const std::string text = doctor("nowhere"), environment = environment_json(Device::cpu);
+  sched_setaffinity(0, sizeof before, &before);
+  const unsigned here = std::thread::hardware_concurrency();
+  if (cpu_quota() >= 1) {
+    CHECK(text.find(here == 1 ? std::string(", 1 cores\n")
+                              : fmt::format(", 1 of {} cores, as affinity and cgroups allow\n",
+                                            here)) != std::string::npos);
+    CHECK(environment.find("\"cores\": 1,") != std::string::npos);
+  }
 }

@@ -188,7 +188,10 @@ std::string environment_json(Device device) {
     json["gpu"] = *cuda == kernels::Cuda::gpu ? kernels::find_gpu().name : "emulated by the CPU";
   json["cpu"] = cpu_model();
   json["instruction_set"] = isa_name();
-  json["cores"] = kernels::available_cpus();
+  const double cores = kernels::available_cpus();
+  const auto whole = static_cast<std::int64_t>(cores);
+  json["cores"] =
+      cores == static_cast<double>(whole) ? nlohmann::json(whole) : nlohmann::json(cores);
   json["threads"] = kernels::threads();
   json["memory_bytes"] = kibibytes("/proc/meminfo", "MemTotal");
   json["kernels"] = kernels::chosen_kernels();
