@@ -184,11 +184,20 @@ Tensor Tensor::unsqueeze(int at) const {
 Tensor Tensor::view(const Shape& shape, const Strides& strides, std::int64_t offset) const {
   require(defined(), "view: the tensor is undefined.");
   require(shape.rank() == strides.rank(), "view: {} axes with {} strides.", shape, strides);
-  std::int64_t low = offset, high = offset;
-  for (int i = 0; i < shape.rank(); ++i)
-    (strides[i] < 0 ? low : high) += strides[i] * (std::max<std::int64_t>(shape[i], 1) - 1);
-  const auto elements = static_cast<std::int64_t>(storage_->bytes() / size_of(dtype_));
-  require(shape.numel() == 0 || (low >= 0 && high < elements),
+  const std::int64_t size = static_cast<std::int64_t>(size_of(dtype_));
+  const auto elements = static_cast<std::int64_t>(storage_->bytes()) / size;
+  std::int64_t low = offset, high = offset, reach, bytes;
+  bool overflows =
+      false;  // also where there are no elements: slices of a view compute with strides
+  for (int i = 0; i < shape.rank(); ++i) {
+    const std::int64_t steps = std::max<std::int64_t>(shape[i], 1) - 1;
+    std::int64_t& end = strides[i] < 0 ? low : high;
+    overflows |= __builtin_mul_overflow(strides[i], steps, &reach) ||
+                 __builtin_add_overflow(end, reach, &end);
+  }
+  overflows |=
+      __builtin_mul_overflow(low, size, &bytes) || __builtin_mul_overflow(high, size, &bytes);
+  require(!overflows && (shape.numel() == 0 || (low >= 0 && high < elements)),
           "view: {} with strides {} from {} leaves its storage of {} elements.", shape, strides,
           offset, elements);
   return with(shape, strides, offset);

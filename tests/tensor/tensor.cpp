@@ -243,6 +243,26 @@ TEST_CASE("views: view places any strides and stays inside the storage") {
   CHECK_THROWS_WITH_AS(x.view({2, 3}, {1}, 0), "view: [2, 3] axes with [1] strides.", Error);
 }
 
+TEST_CASE("views: strides and offsets that overflow are refused") {
+  const Tensor x = counting({6});
+  constexpr std::int64_t half = std::int64_t{1} << 62, most = INT64_MAX, least = INT64_MIN;
+  CHECK_THROWS_WITH_AS(x.view({5}, {half}, 0),
+                       "view: [5] with strides [4611686018427387904] from 0 leaves its storage of "
+                       "6 elements.",
+                       Error);
+  CHECK_THROWS_AS(x.view({3}, {half}, 0), Error);  // 2 · 2^62 is -2^63, and 4 · 2^62 is 0
+  CHECK_THROWS_AS(x.view({2, 2, 2}, {half, half, most}, 0), Error);
+  CHECK_THROWS_AS(x.view({2, 2, 2}, {half, half, half}, 0), Error);
+  CHECK_THROWS_AS(x.view({2, 2}, {most, 1}, 5), Error);
+  CHECK_THROWS_AS(x.view({2, 3}, {least, least}, 0), Error);
+  CHECK_THROWS_AS(x.view({2}, {1}, most), Error);
+  CHECK_THROWS_AS(x.view({2}, {1}, least), Error);
+  CHECK_THROWS_AS(x.view({0, 5}, {1, half}, 0),
+                  Error);  // nothing to see, but slices of it overflow
+  CHECK_THROWS_AS(x.view({0}, {1}, half), Error);
+  CHECK(x.view({0, 5}, {1, 1}, 0).numel() == 0);
+}
+
 TEST_CASE("storage: its version counts writes, whichever view wrote") {
   Tensor x = counting({2, 3});
   CHECK(x.version() == 0);
