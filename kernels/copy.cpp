@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "kernels/into.h"
+
 namespace likely::kernels {
 namespace {
 
@@ -37,17 +39,13 @@ void simplify(CopyProblem& problem) {
   }
 }
 
-void require_writable(const char* operation, const Tensor& out) {
+void require_destination(const char* operation, const Tensor& out) {
   require(out.defined(), "{}: the destination is undefined.", operation);
-  for (int i = 0; i < out.rank(); ++i)
-    require(out.size(i) <= 1 || out.strides()[i] != 0,
-            "{}: the destination is a stretched view: {} with strides {} holds fewer elements. "
-            "Write into the tensor before expand().",
-            operation, out.shape(), out.strides());
+  require_writable(operation, "the destination", out);
 }
 
 void copy(const char* operation, Tensor& out, const Tensor& x, bool add) {
-  require_writable(operation, out);
+  require_destination(operation, out);
   require(x.defined(), "{}: the source is undefined.", operation);
   require(x.device() == out.device(), "{}: tensors of two devices: {} into {}. Use to() first.",
           operation, x.device(), out.device());
@@ -55,6 +53,11 @@ void copy(const char* operation, Tensor& out, const Tensor& x, bool add) {
       broadcast(operation, x.shape(), out.shape()) == out.shape(),
       "{}: the source is larger than the destination: {} into {}. Only the source is stretched.",
       operation, x.shape(), out.shape());
+  require(
+      out.same_view(x) || !overlap(out, x),
+      "{}: source and destination share memory: {} at {} into {} at {} of one storage. Copy the "
+      "source first, with contiguous() or cast().",
+      operation, x.shape(), x.offset(), out.shape(), out.offset());
   const std::size_t written = (add ? 2 : 1) * out.bytes();
   launched({operation, 0, static_cast<double>(written + x.bytes())});
   out.storage()->written();
@@ -95,7 +98,7 @@ void add_into(Tensor out, const Tensor& x) {
 }
 
 void fill(Tensor out, double value) {
-  require_writable("fill", out);
+  require_destination("fill", out);
   launched({"fill", 0, static_cast<double>(out.bytes())});
   out.storage()->written();
   if (out.is_meta() || out.numel() == 0)

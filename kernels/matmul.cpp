@@ -71,8 +71,9 @@ void check(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
           bias.dtype(), bias.device(), a.dtype(), a.device());
 }
 
-Tensor output(const Tensor& a, const Tensor& b, const Shape& shape, const Into& into) {
-  const Tensor out = result_in("matmul", into, shape, a, {a, b});
+Tensor output(const Tensor& a, const Tensor& b, const Tensor& bias, const Shape& shape,
+              const Into& into) {
+  const Tensor out = result_in("matmul", into, shape, a, {a, b, bias});
   require(shape[-1] <= 1 || out.strides()[-1] == 1,
           "matmul: the columns of `out` are {} elements apart. Give one whose rows are contiguous.",
           out.strides()[-1]);
@@ -144,7 +145,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, const 
   check(a, b, epilogue);
   const std::int64_t m = a.size(-2), n = b.size(-1), k = a.size(-1);
   const Shape batch = broadcast("matmul", leading(a), leading(b));
-  Tensor out = output(a, b, with_matrix(batch, m, n), into);
+  Tensor out = output(a, b, epilogue.bias, with_matrix(batch, m, n), into);
   if (out.numel() == 0)
     return out;
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "kernels/copy.h"
+#include "kernels/into.h"
 
 namespace likely::kernels {
 namespace {
@@ -89,8 +90,10 @@ Seen see(const Tensor& x, unsigned reduced) {
 
 // Writes the result into `out` through `fill`, by way of a temporary where `out` has gaps.
 template <class F>
-Tensor into_given(const char* operation, const Shape& shape, DType dtype, Device device,
-                  const Into& into, F fill) {
+Tensor into_given(const char* operation, const Tensor& x, const Shape& shape, const Into& into,
+                  F fill) {
+  const DType dtype = x.dtype();
+  const Device device = x.device();
   if (!into.out.defined()) {
     const Tensor out = Tensor::empty(shape, dtype, device);
     fill(out, false);
@@ -99,6 +102,10 @@ Tensor into_given(const char* operation, const Shape& shape, DType dtype, Device
   require(into.out.shape() == shape && into.out.dtype() == dtype && into.out.device() == device,
           "{}: the given result is {} {} on {}, needed is {} {} on {}.", operation,
           into.out.shape(), into.out.dtype(), into.out.device(), shape, dtype, device);
+  require_writable(operation, "the given result", into.out);
+  require(!overlap(into.out, x),
+          "{}: the given result shares memory with what is reduced. Give it memory of its own.",
+          operation);
   if (into.out.contiguous()) {
     into.out.storage()->written();
     fill(into.out, into.add);
@@ -144,12 +151,11 @@ Tensor reduce(Reduction how, const Tensor& x, const std::vector<int>& axes, Keep
   require(how != Reduction::max || x.numel() > 0 || shape.numel() == 0,
           "max: there is no largest of no elements: the shape is {}.", x.shape());
   const Seen seen = see(x, reduced);
-  return into_given(
-      operation, shape, x.dtype(), x.device(), into, [&](const Tensor& out, bool add) {
-        run(operation,
-            {how, false, x.dtype(), seen.outer, seen.reduced, seen.inner, nullptr, nullptr, add},
-            seen.x, out);
-      });
+  return into_given(operation, x, shape, into, [&](const Tensor& out, bool add) {
+    run(operation,
+        {how, false, x.dtype(), seen.outer, seen.reduced, seen.inner, nullptr, nullptr, add},
+        seen.x, out);
+  });
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape, const Into& into) {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/reduce.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
 
@@ -149,8 +150,8 @@ TEST_CASE("copy: errors say what does not fit") {
   CHECK(message([&] {
           copy_into(filled({3}, 0).expand({2, 3}), out);
         }) ==
-        "copy_into: the destination is a stretched view: [2, 3] with strides [0, 1] holds fewer "
-        "elements. Write into the tensor before expand().");
+        "copy_into: the destination is a view in which elements lie on top of each other: [2, 3] "
+        "with strides [0, 1]. Give the tensor before expand() or view().");
   CHECK(message([&] { add_into(filled({2}, 0, DType::i64), filled({2}, 0)); }) ==
         "add_into: f32 into i64: only floating-point types add. Use cast() first.");
   CHECK(message([&] {
@@ -164,4 +165,46 @@ TEST_CASE("copy: errors say what does not fit") {
   CHECK(message([&] { copy_into(filled({2}, 0), Tensor::empty({2}, DType::f32, Device::meta)); }) ==
         fmt::format("copy_into: tensors of two devices: meta into {}. Use to() first.",
                     device_under_test()));
+}
+
+TEST_CASE("copy: between views of one storage that have elements in common it is refused") {
+  const Tensor x = rough({100000}), matrix = rough({4, 6});
+  const auto refused = [](const std::string& said) {
+    return said.find("source and destination share memory") != std::string::npos;
+  };
+  CHECK(message([&] { copy_into(x.slice(0, 1, 100000), x.slice(0, 0, 99999)); }) ==
+        "copy_into: source and destination share memory: [99999] at 0 into [99999] at 1 of one "
+        "storage. Copy the source first, with contiguous() or cast().");
+  CHECK(refused(message([&] { add_into(x.slice(0, 0, 99999), x.slice(0, 1, 100000)); })));
+  CHECK(refused(message([&] { copy_into(x, x.slice(0, 7, 8)); })));
+  CHECK(refused(message([&] { copy_into(x.slice(0, 0, 12, 3), x.slice(0, 1, 9, 2)); })));
+  CHECK(refused(
+      message([&] { copy_into(matrix.slice(0, 0, 4).slice(1, 0, 4), matrix.slice(1, 2, 6)); })));
+  CHECK(refused(message([&] {
+    const Tensor square = matrix.slice(1, 0, 4);
+    copy_into(square, square.transpose());
+  })));
+  CHECK(message([&] {
+          sum(x.reshape({10, 10000}), {0}, Keep::no, {x.slice(0, 0, 10000)});
+        }) ==
+        "sum: the given result shares memory with what is reduced. Give it memory of its own.");
+  CHECK(message([&] {
+          copy_into(x.view({3, 3}, {1, 1}, 0), filled({3, 3}, 0));
+        }) ==
+        "copy_into: the destination is a view in which elements lie on top of each other: [3, 3] "
+        "with strides [1, 1]. Give the tensor before expand() or view().");
+}
+
+TEST_CASE("copy: between views that lie between each other, and a tensor and itself, it copies") {
+  const Tensor x = tensor({2, 6}, std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  copy_into(x.slice(1, 0, 6, 2), x.slice(1, 1, 6, 2));
+  CHECK(to_doubles(x) == std::vector<double>{1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11});
+  copy_into(x.slice(1, 0, 3), x.slice(1, 3, 6));
+  CHECK(to_doubles(x) == std::vector<double>{3, 5, 5, 3, 5, 5, 9, 11, 11, 9, 11, 11});
+  copy_into(x, x);
+  add_into(x, x);
+  const Tensor many = filled({100000}, 1);
+  add_into(many.slice(0, 0, 100000, 2), many.slice(0, 1, 100000, 2));
+  CHECK(to_doubles(many.slice(0, 0, 4)) == std::vector<double>{2, 1, 2, 1});
+  CHECK(to_doubles(x) == std::vector<double>{6, 10, 10, 6, 10, 10, 18, 22, 22, 18, 22, 22});
 }

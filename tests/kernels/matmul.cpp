@@ -267,9 +267,13 @@ TEST_CASE("matmul: messages") {
   CHECK(message([&] {
           matmul(a, b, {}, {rough({1, 4}).expand({2, 4})});
         }) ==
-        "matmul: `out` is a stretched view: [2, 4] with strides [0, 1]. Give the tensor before "
-        "expand().");
+        "matmul: `out` is a view in which elements lie on top of each other: [2, 4] with strides "
+        "[0, 1]. Give the tensor before expand() or view().");
   const Tensor square = rough({3, 3});
   CHECK(message([&] { matmul(square, square, {}, {square}); }) ==
         "matmul: `out` shares memory with an operand. Give it memory of its own.");
+  const Tensor both = rough({4, 3});  // the bias is a row of the result
+  CHECK(message([&] {
+          matmul(rough({4, 2}), rough({2, 3}), {both.slice(0, 1, 2).reshape({3})}, {both});
+        }) == "matmul: `out` shares memory with an operand. Give it memory of its own.");
 }
