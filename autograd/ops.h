@@ -47,7 +47,9 @@ Variable gelu(const Variable& x);                            // x Φ(x), exact
 Variable abs(const Variable& x);                             // slope 0 at 0
 Variable clamp(const Variable& x, double low, double high);  // slope 1 inside and on the ends
 Variable gated_tanh(const Variable& f, const Variable& g);   // tanh(f) sigmoid(g)
-// g times the activation's slope where its value is y: what an epilogue's gradient needs.
+Variable activated(const Variable& x, Activation activation, double slope);
+// g times the activation's slope where its value is y: what an epilogue's gradient needs. Not of
+// silu, nor of leaky_relu with a slope below 0, where y does not tell.
 Variable activation_slope(const Variable& g, const Variable& y, Activation activation,
                           double slope);
 
@@ -80,9 +82,11 @@ Variable argmax(const Variable& x, int axis);  // i64; has no gradient, and says
 
 // Products.
 Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into = {});
-// activation(x wᵀ + bias): x [..., in], w [out, in], bias [out] or none → [..., out]
+// activation(x wᵀ + bias): x [..., in], w [out, in], bias [out] or none → [..., out]. Where the
+// activation's gradient does not follow from its value (silu; leaky_relu with a slope below 0) it
+// is an op of its own, here and below.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
-                Activation activation = Activation::none, float slope = 0.2f);
+                Activation activation = Activation::none, double slope = 0.2);
 
 // softmax(scale q kᵀ) v for each head: q [batch, queries, heads, channels], k and v [batch, keys,
 // heads, channels]; the options in kernels/attention.h.
@@ -93,11 +97,11 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
 // none.
 Variable convolution(const Variable& x, const Variable& weight, const Variable& bias,
                      const ConvolutionOptions& options = {},
-                     Activation activation = Activation::none, float slope = 0.2f);
+                     Activation activation = Activation::none, double slope = 0.2);
 // weight [in, rows, columns, out / groups]; without an image the smallest.
 Variable transposed_convolution(const Variable& x, const Variable& weight, const Variable& bias,
                                 const ConvolutionOptions& options = {}, Pixels image = 0,
-                                Activation activation = Activation::none, float slope = 0.2f);
+                                Activation activation = Activation::none, double slope = 0.2);
 // The gradient of the convolution of x in its weight: g has the shape of its output.
 Variable convolution_weight(const Variable& x, const Variable& g, Pixels kernel,
                             const ConvolutionOptions& options = {}, const kernels::Into& into = {});

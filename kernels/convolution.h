@@ -1,5 +1,7 @@
 // Convolutions of images and their gradients, NHWC, with bias and activation in the epilogue.
 #pragma once
+#include <initializer_list>
+
 #include "kernels/backend.h"
 #include "kernels/epilogue.h"
 
@@ -12,6 +14,10 @@ struct Pixels {
   Pixels(std::int64_t rows, std::int64_t columns) : rows(rows), columns(columns) {}
   bool operator==(const Pixels&) const = default;
 };
+
+// Throws, naming `operation`, where one of them is more than 2^31 - 1 down or across: so that
+// products of two, and sums of such, stay within 63 bits.
+void require_pixels(const char* operation, std::initializer_list<Pixels> all);
 
 // Zeros around an image.
 struct Padding {
@@ -70,7 +76,7 @@ struct ConvolutionProblem {
   bool biased;
   const void* bias;  // a value a channel of the result
   Activation activation;
-  float slope;
+  double slope;
   int plan = 0;  // of a vendor's: the one that its heuristics put first, and those behind it
 };
 

@@ -8,7 +8,7 @@ namespace likely::kernels {
 struct Epilogue {
   Tensor bias;  // a value a column, or a channel; undefined: none
   Activation activation = Activation::none;
-  float slope = 0.2f;  // of leaky_relu below zero
+  double slope = 0.2;  // of leaky_relu below zero
 };
 
 }  // namespace likely::kernels

@@ -38,7 +38,7 @@ struct MatmulProblem {
   bool biased;
   const void* bias;  // [n] adjacent
   Activation activation;
-  float slope;
+  double slope;
   int plan = 0;  // of a vendor's: the one that its heuristics put first, and those behind it
 };
 

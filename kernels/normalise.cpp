@@ -41,6 +41,15 @@ Tensor like(const char* operation, const char* name, const Tensor& given, const 
   return contiguous(given);
 }
 
+// Whether a gradient reads y beside g.
+bool reads_value(const char* operation, const Normalise& how) {
+  require(how.activation != Activation::leaky_relu || how.slope >= 0,
+          "{}: the gradient of leaky_relu does not follow from its value where the slope, {}, is "
+          "below 0. Apply leaky_relu to what is normalised without an activation.",
+          operation, how.slope);
+  return slope_reads_value(how.activation, how.slope);
+}
+
 Shape shape_of_moments(const Tensor& x, Over over) {
   return over == Over::image ? Shape{x.size(0), x.size(-1)} : Shape{x.size(-1)};
 }
@@ -178,7 +187,7 @@ Tensor normalise(const Tensor& x, const Moments& by, const Tensor& scale, const 
 NormaliseSums normalise_sums(const Tensor& g, const Tensor& x, const Tensor& y, const Moments& by,
                              const Tensor& scale, const Tensor& shift, const Normalise& how) {
   Reads reads("normalise_sums", x, by, scale, shift, how);
-  const bool sloped = slope_reads_value(how.activation);
+  const bool sloped = reads_value("normalise_sums", how);
   const Tensor cotangent = like("normalise_sums", "g", g, x);
   const Tensor output = sloped ? like("normalise_sums", "y", y, x) : Tensor();
   const auto made = x.numel() == 0 ? zeros : [](const Shape& shape, DType dtype, Device device) {
@@ -206,7 +215,7 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
                       const Tensor& scale, const Tensor& shift, const NormaliseSums& sums,
                       const Normalise& how) {
   Reads reads("normalise_data", x, by, scale, shift, how);
-  const bool sloped = slope_reads_value(how.activation);
+  const bool sloped = reads_value("normalise_data", how);
   const Tensor cotangent = like("normalise_data", "g", g, x);
   const Tensor output = sloped ? like("normalise_data", "y", y, x) : Tensor();
   const Tensor of_shift = checked("normalise_data", "sum", sums.shift, x, by.mean.shape());
@@ -252,6 +261,7 @@ NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const T
                                        const Moments& by, const Tensor& scale, const Tensor& shift,
                                        const Normalise& how) {
   Reads reads("normalise_gradients", x, by, scale, shift, how);
+  const bool sloped = reads_value("normalise_gradients", how);
   reads.problem.whole = Whole::gradients;
   const NormaliseBackend* backend = whole_for(reads.problem, x, scale, shift, {x, g, y});
   if (!backend) {
@@ -259,8 +269,7 @@ NormaliseGradients normalise_gradients(const Tensor& g, const Tensor& x, const T
     return {normalise_data(g, x, y, by, scale, shift, sums, how), sums};
   }
   const Tensor cotangent = like("normalise_gradients", "g", g, x);
-  const Tensor output =
-      slope_reads_value(how.activation) ? like("normalise_gradients", "y", y, x) : Tensor();
+  const Tensor output = sloped ? like("normalise_gradients", "y", y, x) : Tensor();
   const NormaliseGradients made{Tensor::empty(x.shape(), x.dtype(), x.device()),
                                 {Tensor::empty(by.mean.shape(), statistics_type(x), x.device()),
                                  Tensor::empty(by.mean.shape(), statistics_type(x), x.device())}};

@@ -24,7 +24,7 @@ Moments moments(const Tensor& x, Over over, std::int64_t group = 1, const Tensor
 struct Normalise {
   double epsilon = 1e-5;
   Activation activation = Activation::none;
-  float slope = 0.2f;  // of leaky_relu below zero
+  double slope = 0.2;  // of leaky_relu below zero; with gradients 0 or more
 };
 
 // activation(scale x̂ + shift) with x̂ = (x - mean) / √(variance + ε). scale and shift [channels];

@@ -19,10 +19,10 @@ Tensor rows_and_columns_last(const Tensor& value) {
 }  // namespace
 
 Convolution::Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
-                         const ConvolutionOptions& options, Activation activation, Bias has_bias,
-                         const Initialiser& weight_from)
+                         const ConvolutionOptions& options, const LayerActivation& activation,
+                         Bias has_bias, const Initialiser& weight_from)
     : options_(options),
-      activation_(activation),
+      after_(activation),
       weight(add("weight", Parameter({out, kernel.rows, kernel.columns,
                                       in_each_group("Convolution", "in", in, options)},
                                      weight_from))) {
@@ -31,7 +31,7 @@ Convolution::Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
 }
 
 Variable Convolution::operator()(const Variable& x) const {
-  return convolution(x, weight, bias ? (*bias)() : none, options_, activation_);
+  return convolution(x, weight, bias ? (*bias)() : none, options_, after_.activation, after_.slope);
 }
 
 Module::Named Convolution::in_pytorch(const std::string& name, const Tensor& value) const {
@@ -45,10 +45,10 @@ Module::Named TransposedConvolution::in_pytorch(const std::string& name,
 
 TransposedConvolution::TransposedConvolution(std::int64_t in, std::int64_t out, Pixels kernel,
                                              const ConvolutionOptions& options,
-                                             Activation activation, Bias has_bias,
+                                             const LayerActivation& activation, Bias has_bias,
                                              const Initialiser& weight_from)
     : options_(options),
-      activation_(activation),
+      after_(activation),
       weight(add("weight", Parameter({in, kernel.rows, kernel.columns,
                                       in_each_group("TransposedConvolution", "out", out, options)},
                                      weight_from))) {
@@ -57,7 +57,8 @@ TransposedConvolution::TransposedConvolution(std::int64_t in, std::int64_t out, 
 }
 
 Variable TransposedConvolution::operator()(const Variable& x, Pixels image) const {
-  return transposed_convolution(x, weight, bias ? (*bias)() : none, options_, image, activation_);
+  return transposed_convolution(x, weight, bias ? (*bias)() : none, options_, image,
+                                after_.activation, after_.slope);
 }
 
 }  // namespace likely

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 
+#include "nn/activation.h"
 #include "nn/initialise.h"
 #include "nn/module.h"
 
@@ -14,7 +15,7 @@ enum class Bias { no, yes };
 class Convolution : public Module {
  public:
   Convolution(std::int64_t in, std::int64_t out, Pixels kernel,
-              const ConvolutionOptions& options = {}, Activation activation = Activation::none,
+              const ConvolutionOptions& options = {}, const LayerActivation& activation = {},
               Bias has_bias = Bias::yes, const Initialiser& weight_from = glorot_uniform());
   Variable operator()(const Variable& x) const;
 
@@ -23,7 +24,7 @@ class Convolution : public Module {
 
  private:
   ConvolutionOptions options_;
-  Activation activation_;
+  LayerActivation after_;
 
  public:
   Parameter weight;  // [out, rows, columns, in / groups]
@@ -37,7 +38,7 @@ class TransposedConvolution : public Module {
  public:
   TransposedConvolution(std::int64_t in, std::int64_t out, Pixels kernel,
                         const ConvolutionOptions& options = {},
-                        Activation activation = Activation::none, Bias has_bias = Bias::yes,
+                        const LayerActivation& activation = {}, Bias has_bias = Bias::yes,
                         const Initialiser& weight_from = glorot_uniform());
   Variable operator()(const Variable& x, Pixels image = 0) const;
 
@@ -46,7 +47,7 @@ class TransposedConvolution : public Module {
 
  private:
   ConvolutionOptions options_;
-  Activation activation_;
+  LayerActivation after_;
 
  public:
   Parameter weight;  // [in, rows, columns, out / groups]

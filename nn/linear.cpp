@@ -2,9 +2,9 @@
 
 namespace likely {
 
-Linear::Linear(std::int64_t in, std::int64_t out, Activation activation,
+Linear::Linear(std::int64_t in, std::int64_t out, const LayerActivation& activation,
                const Initialiser& weight_from)
-    : activation_(activation),
+    : after_(activation),
       weight(add("weight", Parameter({out, in}, weight_from))),
       bias(add("bias", Parameter({out}, zeros()))) {}
 

@@ -1,5 +1,6 @@
 // Linear: activation(x wᵀ + b), weights [out, in].
 #pragma once
+#include "nn/activation.h"
 #include "nn/initialise.h"
 #include "nn/module.h"
 
@@ -7,12 +8,14 @@ namespace likely {
 
 class Linear : public Module {
  public:
-  Linear(std::int64_t in, std::int64_t out, Activation activation = Activation::none,
+  Linear(std::int64_t in, std::int64_t out, const LayerActivation& activation = {},
          const Initialiser& weight_from = glorot_uniform());
-  Variable operator()(const Variable& x) const { return linear(x, weight, bias, activation_); }
+  Variable operator()(const Variable& x) const {
+    return linear(x, weight, bias, after_.activation, after_.slope);
+  }
 
  private:
-  Activation activation_;
+  LayerActivation after_;
 
  public:
   Parameter weight, bias;

@@ -5,16 +5,14 @@
 #include "kernels/copy.h"
 
 namespace likely {
-namespace {
 
-std::string name_in_pytorch(const std::string& name) {
-  return name == "scale"              ? "weight"
-         : name == "shift"            ? "bias"
-         : name == "running_variance" ? "running_var"
-                                      : name;
+Module::Named Norm::in_pytorch(const std::string& name, const Tensor& value) const {
+  return {name == "scale"              ? "weight"
+          : name == "shift"            ? "bias"
+          : name == "running_variance" ? "running_var"
+                                       : name,
+          value};
 }
-
-}  // namespace
 
 BatchNorm::BatchNorm(std::int64_t channels, const Options& options)
     : how_{options.epsilon, options.activation, options.slope},
@@ -35,10 +33,6 @@ Variable BatchNorm::operator()(const Variable& x) {
   const Normalised normalised = batch_norm(x, scale, shift, how_);
   stage(normalised.moments, count);
   return normalised.y;
-}
-
-Module::Named BatchNorm::in_pytorch(const std::string& name, const Tensor& value) const {
-  return {name_in_pytorch(name), value};
 }
 
 void BatchNorm::stage(const kernels::Moments& of_batch, std::int64_t count) {
@@ -70,9 +64,5 @@ GroupNorm::GroupNorm(std::int64_t channels, std::int64_t groups, const kernels::
       how_(how),
       scale(add("scale", Parameter({channels}, constant(1)))),
       shift(add("shift", Parameter({channels}, zeros()))) {}
-
-Module::Named GroupNorm::in_pytorch(const std::string& name, const Tensor& value) const {
-  return {name_in_pytorch(name), value};
-}
 
 }  // namespace likely

@@ -34,10 +34,10 @@ Case forward_case(const Geometry& of) {
           }};
 }
 
-Case activated_case(const char* name, Activation activation) {
-  return {name, [activation](Samples& s) {
+Case activated_case(const char* name, Activation activation, double slope = 0.2) {
+  return {name, [activation, slope](Samples& s) {
             const Variable x = s.normal(same.x), w = s.normal(same.w);
-            return convolution(x, w, s.normal({same.w[0]}), same.options, activation);
+            return convolution(x, w, s.normal({same.w[0]}), same.options, activation, slope);
           }};
 }
 
@@ -51,6 +51,8 @@ const Op convolution_op{"convolution",
                         forward_case(grouped),
                         activated_case("relu", Activation::relu),
                         activated_case("leaky relu", Activation::leaky_relu),
+                        activated_case("leaky relu, a slope below 0", Activation::leaky_relu, -0.5),
+                        activated_case("silu", Activation::silu),
                         activated_case("tanh", Activation::tanh),
                         activated_case("sigmoid", Activation::sigmoid),
                         Case{"no bias", [](Samples& s) {
@@ -65,12 +67,13 @@ Shape output_shape(const Geometry& of) {
   return kernels::convolution(meta(of.x), meta(of.w), of.options).shape();
 }
 
-Case transposed_case(const char* name, const Geometry& of, Activation activation) {
+Case transposed_case(const char* name, const Geometry& of, Activation activation,
+                     double slope = 0.2) {
   return Case{name,
-              [of, activation](Samples& s) {
+              [of, activation, slope](Samples& s) {
                 const Variable x = s.normal(output_shape(of)), w = s.normal(of.w);
                 return transposed_convolution(x, w, s.normal({of.x[3]}), of.options,
-                                              {of.x[1], of.x[2]}, activation);
+                                              {of.x[1], of.x[2]}, activation, slope);
               }}
       .without(Variant::zero_size, "x would have channels that the weight lacks");
 }
@@ -88,6 +91,8 @@ const Op transposed_op{
     transposed_case(grouped),
     transposed_case("relu", halving, Activation::relu),
     transposed_case("leaky relu", halving, Activation::leaky_relu),
+    transposed_case("leaky relu, a slope below 0", halving, Activation::leaky_relu, -0.5),
+    transposed_case("silu", halving, Activation::silu),
     transposed_case("tanh", halving, Activation::tanh),
     transposed_case("sigmoid", halving, Activation::sigmoid),
     Case{"no bias, the smallest image",
@@ -116,11 +121,16 @@ Variable bias_gradient(const Variable& g, const kernels::Into& into) {
   return sum_to(g, {g.size(-1)}, into);
 }
 
+// Whether an activation has to be an op of its own, since its slope does not follow from its value.
+bool apart(Activation activation, double slope) {
+  return activation != Activation::none && !kernels::slope_reads_value(activation, slope);
+}
+
 // Records y under a vjp (g, wants) of what lies before the activation; y is kept only if the
 // activation's slope reads it.
 template <class Vjp>
 Variable record_activated(const Op& op, Tensor y, const Variables& inputs, Activation activation,
-                          float slope, Vjp vjp) {
+                          double slope, Vjp vjp) {
   if (activation == Activation::none)
     return op.record(std::move(y), inputs, std::move(vjp));
   if (activation == Activation::relu || activation == Activation::leaky_relu)
@@ -135,7 +145,9 @@ Variable record_activated(const Op& op, Tensor y, const Variables& inputs, Activ
 }  // namespace
 
 Variable convolution(const Variable& x, const Variable& weight, const Variable& bias,
-                     const ConvolutionOptions& options, Activation activation, float slope) {
+                     const ConvolutionOptions& options, Activation activation, double slope) {
+  if (apart(activation, slope))
+    return activated(convolution(x, weight, bias, options), activation, slope);
   return record_activated(
       convolution_op,
       kernels::convolution(x.value(), weight.value(), options, {bias.value(), activation, slope}),
@@ -150,7 +162,9 @@ Variable convolution(const Variable& x, const Variable& weight, const Variable& 
 
 Variable transposed_convolution(const Variable& x, const Variable& weight, const Variable& bias,
                                 const ConvolutionOptions& options, Pixels image,
-                                Activation activation, float slope) {
+                                Activation activation, double slope) {
+  if (apart(activation, slope))
+    return activated(transposed_convolution(x, weight, bias, options, image), activation, slope);
   return record_activated(
       transposed_op,
       kernels::transposed_convolution(x.value(), weight.value(), options, image,

@@ -25,40 +25,52 @@ const Op matmul_op{
            return matmul(a, transpose(s.normal({2, 4})));
          }}};
 
-Variable linear_case(Samples& s, const Shape& shape, Activation activation) {
+Variable linear_case(Samples& s, const Shape& shape, Activation activation, double slope = 0.2) {
   const Variable x = s.normal(shape), weight = s.normal({2, 3});
-  return linear(x, weight, s.normal({2}), activation);
+  return linear(x, weight, s.normal({2}), activation, slope);
 }
 
-const Op linear_op{"linear",
-                   Case{"bias",
-                        [](Samples& s) {
-                          return linear_case(s, {4, 3}, Activation::none);
-                        }},
-                   Case{"no bias",
-                        [](Samples& s) {
-                          const Variable x = s.normal({4, 3});
-                          return linear(x, s.normal({2, 3}), none);
-                        }},
-                   Case{"leading axes",
-                        [](Samples& s) {
-                          return linear_case(s, {2, 4, 3}, Activation::none);
-                        }},
-                   Case{"tanh",
-                        [](Samples& s) {
-                          return linear_case(s, {4, 3}, Activation::tanh);
-                        }},
-                   Case{"sigmoid",
-                        [](Samples& s) {
-                          return linear_case(s, {4, 3}, Activation::sigmoid);
-                        }},
-                   Case{"relu",
-                        [](Samples& s) {
-                          return linear_case(s, {4, 3}, Activation::relu);
-                        }},
-                   Case{"leaky relu", [](Samples& s) {
-                          return linear_case(s, {4, 3}, Activation::leaky_relu);
-                        }}};
+const Op linear_op{
+    "linear",
+    Case{"bias",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::none);
+         }},
+    Case{"no bias",
+         [](Samples& s) {
+           const Variable x = s.normal({4, 3});
+           return linear(x, s.normal({2, 3}), none);
+         }},
+    Case{"leading axes",
+         [](Samples& s) {
+           return linear_case(s, {2, 4, 3}, Activation::none);
+         }},
+    Case{"tanh",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::tanh);
+         }},
+    Case{"sigmoid",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::sigmoid);
+         }},
+    Case{"relu",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::relu);
+         }},
+    Case{"leaky relu",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::leaky_relu);
+         }},
+    Case{"leaky relu, a slope below 0",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::leaky_relu, -0.5);
+         }},
+    Case{"silu",
+         [](Samples& s) {
+           return linear_case(s, {4, 3}, Activation::silu);
+         }},
+    Case{"a vector", [](Samples& s) { return linear_case(s, {3}, Activation::tanh); }}.without(
+        Variant::zero_size, "x would have no more elements than the weight has columns")};
 
 Variable flat_rows(const Variable& x) {
   return x.rank() == 2 ? x : reshape(x, {x.shape().without(-1).numel(), x.size(-1)});
@@ -77,10 +89,15 @@ Variable matmul(const Variable& a, const Variable& b, const kernels::Into& into)
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
-                Activation activation, float slope) {
+                Activation activation, double slope) {
   require(x.rank() >= 1 && weight.rank() == 2 && x.size(-1) == weight.size(1),
           "linear: x is {}, the weight [out, in] is {}. The last axis of x must be `in`.",
           x.shape(), weight.shape());
+  if (x.rank() == 1)
+    return reshape(linear(reshape(x, {1, x.size(0)}), weight, bias, activation, slope),
+                   {weight.size(0)});
+  if (activation != Activation::none && !kernels::slope_reads_value(activation, slope))
+    return activated(linear(x, weight, bias), activation, slope);
   Tensor y =
       kernels::matmul(x.value(), weight.value().transpose(), {bias.value(), activation, slope});
   if (activation == Activation::relu || activation == Activation::leaky_relu)

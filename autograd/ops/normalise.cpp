@@ -31,22 +31,24 @@ Case batch_case(const char* name, const Shape& shape, const Normalise& how) {
     return batch_norm(x, a, b, how).y;
   });
 }
-const Op batch_norm_op{"batch_norm",
-                       batch_case("maps", {3, 2, 2, 4}, {}),
-                       batch_case("rows", {6, 3}, {1e-2}),
-                       batch_case("relu", {3, 2, 2, 4}, {1e-5, Activation::relu}),
-                       batch_case("leaky relu", {3, 2, 2, 4}, {1e-5, Activation::leaky_relu}),
-                       batch_case("tanh", {3, 2, 2, 4}, {1e-5, Activation::tanh}),
-                       batch_case("sigmoid", {3, 2, 2, 4}, {1e-5, Activation::sigmoid}),
-                       Case{"neither scale nor shift",
-                            [](Samples& s) {
-                              return batch_norm(s.normal({6, 3}), none, none, {1e-2}).y;
-                            }}
-                           .without(Variant::zero_size, "there is no mean of no elements"),
-                       affine_case("shift alone", {6, 3},
-                                   [](const Variable& x, const Variable&, const Variable& shift) {
-                                     return batch_norm(x, none, shift, {1e-2}).y;
-                                   })};
+const Op batch_norm_op{
+    "batch_norm",
+    batch_case("maps", {3, 2, 2, 4}, {}),
+    batch_case("rows", {6, 3}, {1e-2}),
+    batch_case("relu", {3, 2, 2, 4}, {1e-5, Activation::relu}),
+    batch_case("leaky relu", {3, 2, 2, 4}, {1e-5, Activation::leaky_relu}),
+    batch_case("leaky relu, a slope below 0", {3, 2, 2, 4}, {1e-5, Activation::leaky_relu, -0.5}),
+    batch_case("tanh", {3, 2, 2, 4}, {1e-5, Activation::tanh}),
+    batch_case("sigmoid", {3, 2, 2, 4}, {1e-5, Activation::sigmoid}),
+    Case{"neither scale nor shift",
+         [](Samples& s) {
+           return batch_norm(s.normal({6, 3}), none, none, {1e-2}).y;
+         }}
+        .without(Variant::zero_size, "there is no mean of no elements"),
+    affine_case("shift alone", {6, 3},
+                [](const Variable& x, const Variable&, const Variable& shift) {
+                  return batch_norm(x, none, shift, {1e-2}).y;
+                })};
 
 Variable by_given(const Variable& x, const Variable& scale, const Variable& shift,
                   Activation activation) {
@@ -110,22 +112,13 @@ const Op group_norm_op{
            return group_norm(s.normal({3, 5, 4}), none, none, 2, {1e-5, Activation::silu});
          }}};
 
+// Whether the activation follows as an op of its own: normalisation reads its slope off y.
+bool apart(const Normalise& how) {
+  return how.activation == Activation::leaky_relu &&
+         !kernels::slope_reads_value(how.activation, how.slope);
+}
 Variable activated(const Variable& x, const Normalise& how) {
-  switch (how.activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return relu(x);
-    case Activation::leaky_relu:
-      return leaky_relu(x, how.slope);
-    case Activation::tanh:
-      return tanh(x);
-    case Activation::sigmoid:
-      return sigmoid(x);
-    case Activation::silu:
-      return silu(x);
-  }
-  fail("normalise: unknown activation {}.", static_cast<int>(how.activation));
+  return activated(x, how.activation, how.slope);
 }
 
 // The inputs of a node: x, and scale, shift and offset where there are such.
@@ -161,6 +154,10 @@ Variable normalised(const Variable& x, int first, std::int64_t group, const Norm
   const Variable centred = grouped - mean(grouped, axes, Keep::yes);
   const Variable y = centred / sqrt(mean(square(centred), axes, Keep::yes) + how.epsilon);
   return group > 1 ? reshape(y, x.shape()) : y;
+}
+
+DType statistics_type(const Variable& x) {
+  return x.dtype() == DType::f64 ? DType::f64 : DType::f32;
 }
 
 // A value a channel and image, as x is laid out.
@@ -224,13 +221,17 @@ Variable record(const Op& op, const Inputs& inputs, const Moments& by, const Ove
     return {activated(y, how)};
   };
   return op.fused({std::move(y)}, inputs.all, fast, definition,
-                  kernels::slope_reads_value(how.activation))[0];
+                  kernels::slope_reads_value(how.activation, how.slope))[0];
 }
 
 }  // namespace
 
 Normalised batch_norm(const Variable& x, const Variable& scale, const Variable& shift,
                       const Normalise& how) {
+  if (apart(how)) {
+    const Normalised before = batch_norm(x, scale, shift, {how.epsilon});
+    return {activated(before.y, how), before.moments};
+  }
   const Over over = Over::batch;
   const kernels::Normalised found =
       kernels::normalised(x.value(), scale.value(), shift.value(), how);
@@ -239,11 +240,15 @@ Normalised batch_norm(const Variable& x, const Variable& scale, const Variable& 
 
 Variable batch_norm_by(const Variable& x, const Moments& given, const Variable& scale,
                        const Variable& shift, const Normalise& how) {
+  if (apart(how))
+    return activated(batch_norm_by(x, given, scale, shift, {how.epsilon}), how);
   return record(batch_norm_by_op, {x, scale, shift}, given, nullptr, how);
 }
 
 Variable instance_norm(const Variable& x, const Variable& scale, const Variable& shift,
                        const Normalise& how) {
+  if (apart(how))
+    return activated(instance_norm(x, scale, shift, {how.epsilon}), how);
   const Over over = Over::image;
   const kernels::Normalised found =
       kernels::normalised(x.value(), scale.value(), shift.value(), how, over);
@@ -257,8 +262,12 @@ Variable group_norm(const Variable& x, const Variable& scale, const Variable& sh
       "group_norm: {} groups cannot share the channels, the last axis of {}. Give x as [images, "
       "…, channels] and a divisor of the channels.",
       groups, x.shape());
+  if (apart(how))
+    return activated(group_norm(x, scale, shift, groups, {how.epsilon}, offset), how);
+  if (x.rank() == 2 && groups == x.size(1))  // a value by itself: images of one position
+    return reshape(group_norm(unsqueeze(x, 1), scale, shift, groups, how, offset), x.shape());
   const Over over = Over::image;
-  const DType statistic = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType statistic = statistics_type(x);
   const Tensor added = offset.defined() ? kernels::cast(offset.value(), statistic) : Tensor();
   const kernels::Normalised found = kernels::normalised(x.value(), scale.value(), shift.value(),
                                                         how, over, x.size(-1) / groups, added);
@@ -269,6 +278,14 @@ Variable group_norm(const Variable& x, const Variable& scale, const Variable& sh
 Variable layer_norm(const Variable& x, const Variable& scale, const Variable& shift,
                     const Normalise& how) {
   require(x.rank() >= 1, "layer_norm: x is a scalar. Give it as [..., channels].");
+  for (const Variable* given : {&scale, &shift})
+    require(!given->defined() ||
+                (given->shape() == Shape{x.size(-1)} && given->dtype() == statistics_type(x)),
+            "layer_norm: the {} is {} {}, for x {} {} it must be {} {}.",
+            given == &scale ? "scale" : "shift", given->dtype(), given->shape(), x.dtype(),
+            x.shape(), statistics_type(x), Shape{x.size(-1)});
+  if (x.dtype() == DType::bf16)  // rounded once, at the end
+    return cast(layer_norm(cast(x, DType::f32), scale, shift, how), DType::bf16);
   const Shape rows{x.shape().without(-1).numel(), x.size(-1), 1};
   Variable y = reshape(instance_norm(reshape(x, rows), none, none, {how.epsilon}), x.shape());
   if (scale.defined())

@@ -80,7 +80,16 @@ const Op leaky_relu_op{"leaky_relu",
                             [](Samples& s) {
                               return leaky_relu(s.at({3}, {-1, 0, 1}), 0.25);
                             }}
-                           .states({0.25, 0.25, 1})};
+                           .states({0.25, 0.25, 1}),
+                       Case{"a slope below 0",
+                            [](Samples& s) {
+                              return leaky_relu(s.away_from({3, 4}, {0}), -0.5);
+                            }},
+                       Case{"a slope below 0, on the kink",
+                            [](Samples& s) {
+                              return leaky_relu(s.at({4}, {-2, -1, 0, 1}), -0.5);
+                            }}
+                           .states({-0.5, -0.5, -0.5, 1})};
 
 Variable slope_case(Samples& s, Activation activation) {
   const Variable g = s.normal({3, 4});
@@ -268,6 +277,8 @@ Variable relu(const Variable& x) {
 
 Variable leaky_relu(const Variable& x, double slope) {
   watch_kink(x.value());
+  if (!slope_reads_value(Activation::leaky_relu, slope))
+    return apply(leaky_relu_op, LeakyRelu{slope}, {x});
   return leaky_relu_op.record(
       value(LeakyRelu{slope}, {x.value()}), {x},
       [slope](const Variable& g, const Variable& y, const Wants&) -> Variables {
@@ -275,8 +286,30 @@ Variable leaky_relu(const Variable& x, double slope) {
       });
 }
 
+Variable activated(const Variable& x, Activation activation, double slope) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return relu(x);
+    case Activation::leaky_relu:
+      return leaky_relu(x, slope);
+    case Activation::tanh:
+      return tanh(x);
+    case Activation::sigmoid:
+      return sigmoid(x);
+    case Activation::silu:
+      return silu(x);
+  }
+  fail("activated: unknown activation {}.", static_cast<int>(activation));
+}
+
 Variable activation_slope(const Variable& g, const Variable& y, Activation activation,
                           double slope) {
+  require(activation == Activation::none || slope_reads_value(activation, slope),
+          "activation_slope: the slope of silu, and of leaky_relu with a slope below 0, does not "
+          "follow from the value. Apply {} to what the layer gives.",
+          activation == Activation::silu ? "silu" : "leaky_relu");
   switch (activation) {
     case Activation::none:
       return g;
@@ -289,10 +322,7 @@ Variable activation_slope(const Variable& g, const Variable& y, Activation activ
     case Activation::sigmoid:
       return apply(activation_slope_op, SigmoidFromOutput{}, {g, y});
     case Activation::silu:
-      fail(
-          "activation_slope: silu's slope does not follow from its value, which is all that a "
-          "layer "
-          "keeps. Apply silu() to what the layer gives.");
+      break;
   }
   fail("activation_slope: unknown activation {}.", static_cast<int>(activation));
 }

@@ -25,7 +25,7 @@ LIKELY_HD void finish_with(const F& formula, const T* bias, std::int64_t m, std:
 
 // c [m, n] = activation(c + bias [n]); no bias where null.
 template <class T>
-LIKELY_HD void finish(Activation activation, float slope, const T* bias, std::int64_t m,
+LIKELY_HD void finish(Activation activation, double slope, const T* bias, std::int64_t m,
                       std::int64_t n, T* c, std::int64_t c_row) {
   switch (activation) {
     case Activation::none:

@@ -71,7 +71,7 @@ struct Slopes {
       Three three{load_some(typed.x + at, left, typed.aligned),
                   load_some(typed.g + at, left, typed.aligned),
                   {}};
-      if (slope_reads_value(typed.how.activation))
+      if (slope_reads_value(typed.how.activation, typed.how.slope))
         three.y = load_some(typed.y + at, left, typed.aligned);
       return three;
     }
@@ -193,7 +193,7 @@ __global__ void __launch_bounds__(block_threads, 2) written(Typed<T> of, Cut cut
     each_mean(tilt, of, share.left, share.column, of.sum_scale + first, 0, of.scale);
     of_centred(of, share.left, image, level, tilt);
   }
-  const bool sloped = gradient && slope_reads_value(of.how.activation);
+  const bool sloped = gradient && slope_reads_value(of.how.activation, of.how.slope);
   const auto left = [&](int i) { return share.first + i * cut.deep < share.end ? share.left : 0; };
   const auto at = [&](int i) {
     return (share.outer * of.positions + share.first + i * cut.deep) * of.channels + share.column;

@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(block_threads, 2) panel_gradients(Typed<T> of,
   each(factor, at.some, [&](int k) { return of.factor(at.image, at.channel + k); });
   each(term, at.some, [&](int k) { return of.term(at.channel + k); });
   cp_async_wait<0>();
-  const bool sloped = slope_reads_value(of.how.activation);
+  const bool sloped = slope_reads_value(of.how.activation, of.how.slope);
   const auto centred = [&](int row, int k) {
     return static_cast<A>(at.held(0, row).value[k]) - mean[k];
   };

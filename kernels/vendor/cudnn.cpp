@@ -129,12 +129,12 @@ void Operations::pointwise(cudnnPointwiseMode_t mode, const TensorOf& x, const T
   add(std::move(made).finished());
 }
 
-void Operations::relu(const TensorOf& x, const TensorOf& y, float slope) {
+void Operations::relu(const TensorOf& x, const TensorOf& y, double slope) {
   add(one_to_one(how_pointwise(CUDNN_POINTWISE_RELU_FWD, slope), x, y));
 }
 
 void Operations::relu_gradient(const TensorOf& g, const TensorOf& y, const TensorOf& gx,
-                               float slope) {
+                               double slope) {
   Descriptor made(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
   made.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR,
            how_pointwise(CUDNN_POINTWISE_RELU_BWD, slope));

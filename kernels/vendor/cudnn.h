@@ -104,8 +104,8 @@ class Operations {
   void pointwise(cudnnPointwiseMode_t mode, const TensorOf& x, const TensorOf& y);
   void pointwise(cudnnPointwiseMode_t mode, const TensorOf& x, const TensorOf& b,
                  const TensorOf& y);
-  void relu(const TensorOf& x, const TensorOf& y, float slope);
-  void relu_gradient(const TensorOf& g, const TensorOf& y, const TensorOf& gx, float slope);
+  void relu(const TensorOf& x, const TensorOf& y, double slope);
+  void relu_gradient(const TensorOf& g, const TensorOf& y, const TensorOf& gx, double slope);
   void reduce(cudnnReduceTensorOp_t mode, const TensorOf& x, const TensorOf& y);
   void product(const TensorOf& a, const TensorOf& b, const TensorOf& c);
   void reshape(const TensorOf& x, const TensorOf& y);

@@ -100,7 +100,7 @@ Operations inverse_of_variance(const NormaliseProblem& p) {
 }
 
 Operations activation(const NormaliseProblem& p) {
-  const float slope = leaky(p) ? p.how.slope : 0;
+  const double slope = leaky(p) ? p.how.slope : 0;
   Operations graph;
   if (gradients(p))
     graph.relu_gradient(whole(p, g_), whole(p, y_), whole(p, h_), slope);
@@ -135,13 +135,11 @@ std::unique_ptr<Steps> make(const NormaliseProblem& p, Described gpu = nullptr) 
 }
 
 std::shared_ptr<const Steps> steps_for(const NormaliseProblem& p) {
-  static auto& kept = *new Kept<std::array<std::int64_t, 8>, Steps>;
-  return kept.get(
-      {current_device().index, gradients(p), static_cast<int>(p.dtype), p.images, p.positions,
-       p.channels, p.group,
-       static_cast<int>(p.how.activation) +
-           (leaky(p) ? std::bit_cast<std::int32_t>(p.how.slope) * std::int64_t{16} : 0)},
-      [&] { return make(p); });
+  static auto& kept = *new Kept<std::array<std::int64_t, 9>, Steps>;
+  return kept.get({current_device().index, gradients(p), static_cast<int>(p.dtype), p.images,
+                   p.positions, p.channels, p.group, static_cast<int>(p.how.activation),
+                   leaky(p) ? std::bit_cast<std::int64_t>(p.how.slope) : 0},
+                  [&] { return make(p); });
 }
 
 bool serves(const NormaliseProblem& p) {

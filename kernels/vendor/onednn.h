@@ -45,7 +45,7 @@ dnnl::primitive_attr attributes_of(const Problem& p) {
   if (p.activation == Activation::relu)
     operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
   if (p.activation == Activation::leaky_relu)
-    operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, p.slope, 0);
+    operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, static_cast<float>(p.slope), 0);
   if (p.activation == Activation::tanh)
     operations.append_eltwise(1, dnnl::algorithm::eltwise_tanh, 0, 0);
   if (p.activation == Activation::sigmoid)

@@ -159,7 +159,7 @@ std::shared_ptr<const Primitive> primitive_for(const ConvolutionProblem& p) {
                    p.left,
                    p.add + 2 * p.biased + 4 * p.tf32,
                    static_cast<int>(p.activation),
-                   std::bit_cast<std::int32_t>(p.slope),
+                   std::bit_cast<std::int64_t>(p.slope),
                    told_threads()},
                   [&] { return make(p); });
 }

@@ -53,7 +53,7 @@ std::shared_ptr<const Primitive> primitive_for(const MatmulProblem& p) {
   return kept.get(
       {p.batch, p.m, p.n, p.k, static_cast<int>(p.dtype), p.a_batch, p.a_row, p.a_column, p.b_batch,
        p.b_row, p.b_column, p.c_batch, p.c_row, p.add + 2 * p.biased + 4 * p.tf32,
-       static_cast<int>(p.activation), std::bit_cast<std::int32_t>(p.slope), told_threads()},
+       static_cast<int>(p.activation), std::bit_cast<std::int64_t>(p.slope), told_threads()},
       [&] { return make(p); });
 }
 

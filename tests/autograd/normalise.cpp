@@ -41,7 +41,7 @@ void compare(const std::function<Variable(const Variables&)>& f, const Shape& sh
 TEST_CASE("batch_norm: fast gradients are those of the definition, for every activation") {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky_relu,
                                       Activation::tanh, Activation::sigmoid, Activation::silu}) {
-    const kernels::Normalise how{1e-5, activation, 0.1f};
+    const kernels::Normalise how{1e-5, activation, 0.1};
     compare([&](const Variables& v) { return batch_norm(v[0], v[1], v[2], how).y; }, {3, 4, 5, 6});
     compare([&](const Variables& v) { return instance_norm(v[0], v[1], v[2], how); }, {3, 9, 6});
     compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how); }, {3, 4, 5, 6});
@@ -53,12 +53,53 @@ TEST_CASE("batch_norm: fast gradients are those of the definition, for every act
   }
 }
 
-TEST_CASE("silu: layers whose gradients read their value alone say that they have none with it") {
-  const Variable x = leaf({4, 3}, 1), weight = leaf({2, 3}, 2);
-  const Variable y = linear(x, weight, none, Activation::silu);
+TEST_CASE("group_norm: of [n, c] with a channel a group gives the shift") {
+  const Variable x = leaf({3, 4}, 1), scale = leaf({4}, 2), shift = leaf({4}, 3);
+  const Variable offset = leaf({3, 4}, 5);
+  for (const Variable& y :
+       {group_norm(x, scale, shift, 4), group_norm(x, scale, shift, 4, {}, offset)}) {
+    CHECK(kernels::to_doubles(y.value()) ==
+          kernels::to_doubles(kernels::contiguous(shift.value().expand({3, 4}))));
+    const Variables d = gradients(sum(y), {x, scale, shift});
+    CHECK(kernels::to_doubles(d[0].value()) == std::vector<double>(12, 0));
+    CHECK(kernels::to_doubles(d[1].value()) == std::vector<double>(4, 0));
+    CHECK(kernels::to_doubles(d[2].value()) == std::vector<double>(4, 3));
+  }
+}
+
+TEST_CASE("norms: scale and shift of bf16 have the type of the statistics, f32, in all of them") {
+  const auto cast_leaf = [](const Shape& shape, std::uint64_t seed, DType dtype) {
+    return Variable::leaf(kernels::cast(leaf(shape, seed).value(), dtype));
+  };
+  using Norm = std::function<Variable(const Variable&, const Variable&, const Variable&)>;
+  const std::vector<std::pair<const char*, Norm>> norms{
+      {"batch", [](auto& x, auto& a, auto& b) { return batch_norm(x, a, b).y; }},
+      {"instance", [](auto& x, auto& a, auto& b) { return instance_norm(x, a, b); }},
+      {"group", [](auto& x, auto& a, auto& b) { return group_norm(x, a, b, 2); }},
+      {"layer", [](auto& x, auto& a, auto& b) { return layer_norm(x, a, b); }}};
+  const Shape shape{3, 5, 6};
+  const Variable x = cast_leaf(shape, 1, DType::bf16), scale = cast_leaf({6}, 2, DType::f32),
+                 shift = cast_leaf({6}, 3, DType::f32);
+  const Variable wide(kernels::cast(x.value(), DType::f64)),
+      wide_scale(kernels::cast(scale.value(), DType::f64)),
+      wide_shift(kernels::cast(shift.value(), DType::f64));
+  for (const auto& [name, norm] : norms) {
+    INFO(name);
+    const Variable y = norm(x, scale, shift);
+    CHECK(y.dtype() == DType::bf16);
+    const auto found = kernels::to_doubles(y.value()),
+               expected = kernels::to_doubles(norm(wide, wide_scale, wide_shift).value());
+    for (std::size_t i = 0; i < found.size(); ++i)
+      CHECK(std::abs(found[i] - expected[i]) <= 0x1p-8 * std::abs(expected[i]) + 1e-6);
+    const Variables d =
+        gradients(y, {x, scale, shift}, Variable(kernels::cast(x.value(), DType::bf16)));
+    CHECK(d[0].dtype() == DType::bf16);
+    CHECK(d[1].dtype() == DType::f32);
+    CHECK(d[2].dtype() == DType::f32);
+    for (const DType other : {DType::bf16, DType::f64})
+      CHECK_THROWS_AS(norm(x, cast_leaf({6}, 2, other), shift), Error);
+  }
   CHECK_THROWS_WITH_AS(
-      gradients(sum(y), {x}),
-      "activation_slope: silu's slope does not follow from its value, which is all "
-      "that a layer keeps. Apply silu() to what the layer gives.",
-      Error);
+      layer_norm(x, cast_leaf({6}, 2, DType::bf16), shift),
+      "layer_norm: the scale is bf16 [6], for x bf16 [3, 5, 6] it must be f32 [6].", Error);
 }

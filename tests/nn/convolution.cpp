@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/copy.h"
+#include "nn/linear.h"
 
 using namespace likely;
 using kernels::to_doubles;
@@ -42,9 +43,10 @@ TEST_CASE("Convolution: halves an image, TransposedConvolution doubles it") {
   CHECK(y.shape() == Shape{2, 5, 3, 8});
   CHECK(back.shape() == Shape{2, 10, 6, 3});
   CHECK(up(y, {11, 7}).shape() == Shape{2, 11, 7, 3});
-  CHECK(to_doubles(y.value()) ==
-        to_doubles(leaky_relu(convolution(x, down.weight, none, {.stride = 2, .padding = 1}), 0.2f)
-                       .value()));
+  CHECK(
+      to_doubles(y.value()) ==
+      to_doubles(
+          leaky_relu(convolution(x, down.weight, none, {.stride = 2, .padding = 1}), 0.2).value()));
   CHECK(to_doubles(back.value()) ==
         to_doubles(
             tanh(transposed_convolution(y, up.weight, none, {.stride = 2, .padding = 1})).value()));
@@ -84,4 +86,22 @@ TEST_CASE("Convolution: messages") {
   CHECK(message([] { TransposedConvolution(8, 5, 3, {.groups = 2}); }) ==
         "TransposedConvolution: 5 out channels do not divide into 2 groups. Choose numbers that "
         "do.");
+}
+
+TEST_CASE("Convolution: a layer takes the slope of its activation, in f64 as a double") {
+  const LayerActivation after{Activation::leaky_relu, 0.1};
+  Convolution down(2, 3, 2, {}, after);
+  TransposedConvolution up(2, 3, 2, {}, after);
+  Linear flat(2, 3, after);
+  for (Module* layer : std::initializer_list<Module*>{&down, &up, &flat}) {
+    layer->initialise(1);
+    layer->to(DType::f64);
+  }
+  const Variable x(kernels::full({1, 3, 3, 2}, -1, DType::f64));
+  CHECK(to_doubles(down(x).value()) ==
+        to_doubles(leaky_relu(convolution(x, down.weight, *down.bias), 0.1).value()));
+  CHECK(to_doubles(up(x).value()) ==
+        to_doubles(leaky_relu(transposed_convolution(x, up.weight, *up.bias), 0.1).value()));
+  CHECK(to_doubles(flat(x).value()) ==
+        to_doubles(leaky_relu(linear(x, flat.weight, flat.bias), 0.1).value()));
 }

@@ -116,6 +116,24 @@ TEST_CASE("group_norm: the channels of a group by one mean and variance, named a
                        Error);
 }
 
+TEST_CASE("norms: every layer names its parameters as PyTorch does") {
+  const BatchNorm batch(4);
+  const InstanceNorm instance(4);
+  const GroupNorm group(4, 2);
+  const LayerNorm layer(4);
+  for (const Module* norm :
+       std::initializer_list<const Module*>{&batch, &instance, &group, &layer}) {
+    const auto all = norm->for_pytorch();
+    REQUIRE(all.size() == (norm == &batch ? 4 : 2));
+    CHECK(all[0].first == "weight");
+    CHECK(all[1].first == "bias");
+    if (norm == &batch) {
+      CHECK(all[2].first == "running_mean");
+      CHECK(all[3].first == "running_var");
+    }
+  }
+}
+
 TEST_CASE("instance_norm: each channel of each image by itself, in training and evaluation") {
   InstanceNorm norm(1, {0, Activation::relu});
   norm.initialise(1);

@@ -24,7 +24,7 @@ struct PixelProduct {
   bool add;           // start from what the result holds
   const float* bias;  // or null
   Activation activation;
-  float slope;
+  double slope;
 };
 
 // result [channels, right.length()] = left [pixels, channels]ᵀ times gathered pixels.

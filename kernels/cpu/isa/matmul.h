@@ -19,7 +19,7 @@ struct Product {
   bool add;           // start from what c holds
   const float* bias;  // or null
   Activation activation;
-  float slope;
+  double slope;
 };
 
 struct ProductTable {

@@ -243,7 +243,7 @@ struct FromArgument : SiluFromInput {
 };
 
 template <class F>
-void with_value(Activation activation, float slope, F f) {
+void with_value(Activation activation, double slope, F f) {
   switch (activation) {
     case Activation::none:
       return f(Identity{});
@@ -260,7 +260,7 @@ void with_value(Activation activation, float slope, F f) {
   }
 }
 template <class F>
-void with_slope(Activation activation, float slope, F f) {
+void with_slope(Activation activation, double slope, F f) {
   switch (activation) {
     case Activation::none:
       return f(Unchanged{});

@@ -30,7 +30,7 @@ struct NormaliseRows {
   std::int64_t first, group;  // the first channel; how many have their moments in common
   A positions, epsilon;       // how many the sums are over
   Activation activation;
-  float slope;
+  double slope;
 };
 
 template <class S, class A>
