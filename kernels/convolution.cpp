@@ -1,6 +1,8 @@
 // The front of convolutions: what fits together, the sizes of images, which backend, launch.
 #include "kernels/convolution.h"
 
+#include <limits>
+
 #include "kernels/choice.h"
 #include "kernels/convolution_fastest.h"
 #include "kernels/copy.h"
@@ -14,11 +16,12 @@ namespace {
 std::string written(Pixels p) { return fmt::format("{} x {}", p.rows, p.columns); }
 
 void check_options(const char* operation, const ConvolutionOptions& o) {
+  const Padding& p = o.padding;
+  require_pixels(operation, {o.stride, o.dilation, {p.top, p.left}, {p.bottom, p.right}, o.groups});
   require(o.stride.rows >= 1 && o.stride.columns >= 1 && o.dilation.rows >= 1 &&
               o.dilation.columns >= 1 && o.groups >= 1,
           "{}: stride {}, dilation {}, groups {}. Each must be 1 or more.", operation,
           written(o.stride), written(o.dilation), o.groups);
-  const Padding& p = o.padding;
   require(p.top >= 0 && p.bottom >= 0 && p.left >= 0 && p.right >= 0,
           "{}: the padding is {} above, {} below, {} left, {} right. None may be negative; cut the "
           "image instead.",
@@ -60,6 +63,7 @@ std::int64_t places(const char* operation, const char* axis, std::int64_t extent
 }
 
 Pixels output_of(const char* operation, Pixels image, Pixels kernel, const ConvolutionOptions& o) {
+  require_pixels(operation, {image, kernel});
   const Padding& p = o.padding;
   return {places(operation, "rows", image.rows, p.top + p.bottom, kernel.rows, o.dilation.rows,
                  o.stride.rows),
@@ -70,6 +74,7 @@ Pixels output_of(const char* operation, Pixels image, Pixels kernel, const Convo
 // The smallest image for which a convolution has this output.
 Pixels smallest_image(const char* operation, Pixels output, Pixels kernel,
                       const ConvolutionOptions& o) {
+  require_pixels(operation, {output, kernel});
   const auto extent = [](std::int64_t places, std::int64_t taps, std::int64_t stride,
                          std::int64_t dilation) {
     return (places - 1) * stride + dilation * (taps - 1) + 1;
@@ -177,6 +182,15 @@ Tensor contiguous_result(const char* operation, const Into& into, const Shape& s
 
 }  // namespace
 
+void require_pixels(const char* operation, std::initializer_list<Pixels> all) {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  for (const Pixels& p : all)
+    require(p.rows <= most && p.columns <= most,
+            "{}: {} is out of range: no image, kernel, stride, padding, dilation or number of "
+            "groups is more than {}. Check them.",
+            operation, written(p), most);
+}
+
 Family<ConvolutionBackend>& convolution_family() {
   static Family<ConvolutionBackend> family("convolution");
   return family;
@@ -198,7 +212,7 @@ Tensor convolution(const Tensor& x, const Tensor& w, const ConvolutionOptions& o
   const Tensor images = contiguous(x), weight = contiguous(w);
   const Tensor bias = epilogue.bias.defined() ? contiguous(epilogue.bias) : Tensor();
   const Tensor y = contiguous_result(
-      operation, into, {x.size(0), output.rows, output.columns, w.size(0)}, x, {x, w});
+      operation, into, {x.size(0), output.rows, output.columns, w.size(0)}, x, {x, w, bias});
   ConvolutionProblem p = problem_of(Direction::forward, images, weight, y, options, into.add);
   add_epilogue(operation, p, epilogue, bias, y);
   launch(p, y, into);
@@ -228,7 +242,7 @@ Tensor transposed_convolution(const Tensor& g, const Tensor& w, const Convolutio
   const Tensor bias = epilogue.bias.defined() ? contiguous(epilogue.bias) : Tensor();
   const Tensor x = contiguous_result(
       operation, into, {g.size(0), image.rows, image.columns, w.size(3) * options.groups}, g,
-      {g, w});
+      {g, w, bias});
   ConvolutionProblem p = problem_of(Direction::data, x, weight, images, options, into.add);
   add_epilogue(operation, p, epilogue, bias, x);
   launch(p, x, into);

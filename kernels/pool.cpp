@@ -19,6 +19,8 @@ PoolProblem problem_of(const char* operation, const Tensor& x, Pixels image,
           "{}: {} is not pooled: only floating-point types are. Use cast() first.", operation,
           x.dtype());
   const auto& [kernel, stride, pad] = options;
+  require_pixels(operation, {image, kernel, stride});
+  require_pixels(operation, {kernel.rows * kernel.columns});  // taps are numbered in 32 bits
   require(kernel.rows > 0 && kernel.columns > 0 && stride.rows > 0 && stride.columns > 0,
           "{}: windows of {} x {}, {} x {} apart, do not cover anything. Use 1 or more.", operation,
           kernel.rows, kernel.columns, stride.rows, stride.columns);
@@ -75,26 +77,30 @@ Family<PoolBackend>& pool_family() {
 MaxPooled max_pool(const Tensor& x, const PoolOptions& options) {
   const Pixels image = x.rank() == 4 ? Pixels(x.size(1), x.size(2)) : Pixels(0);
   const PoolProblem problem = problem_of("max_pool", x, image, options);
+  require(x.numel() > 0 || windows_of(problem).numel() == 0,
+          "max_pool: an image without pixels has no largest: x is {}, its windows are {}. Give "
+          "images, or no padding.",
+          x.shape(), windows_of(problem));
   const Tensor tap = Tensor::empty(windows_of(problem), DType::i32, x.device());
   return {filled("max_pool", problem, windows_of(problem), x, tap, &PoolBackend::max), tap};
 }
 
-Tensor pool_sum(const Tensor& x, const Tensor& tap, const PoolOptions& options, double share) {
+Tensor pool_sum(const Tensor& x, const Tensor& tap, const PoolOptions& options, double divisor) {
   const Pixels image = x.rank() == 4 ? Pixels(x.size(1), x.size(2)) : Pixels(0);
   PoolProblem problem = problem_of("pool_sum", x, image, options);
   require_taps("pool_sum", tap, windows_of(problem), x);
-  problem.share = share;
+  problem.divisor = divisor;
   return filled("pool_sum", problem, windows_of(problem), x, tap, &PoolBackend::sum);
 }
 
 Tensor pool_spread(const Tensor& g, const Tensor& tap, const PoolOptions& options, Pixels image,
-                   double share) {
+                   double divisor) {
   PoolProblem problem = problem_of("pool_spread", g, image, options);
   require(g.shape() == windows_of(problem),
           "pool_spread: an image of {} x {} has windows {}, but g is {}.", image.rows,
           image.columns, windows_of(problem), g.shape());
   require_taps("pool_spread", tap, windows_of(problem), g);
-  problem.share = share;
+  problem.divisor = divisor;
   return filled("pool_spread", problem, {problem.batch, image.rows, image.columns, g.size(3)}, g,
                 tap, &PoolBackend::spread);
 }

@@ -14,19 +14,19 @@ struct PoolOptions {
 
 // x [batch, height, width, channels] → the largest of each window [batch, height', width',
 // channels], height' = (height + top + bottom - rows) / stride + 1, rounded down; padding is never
-// the largest. tap (i32): which element of the window, row by row, was the first largest. NaN
-// counts as largest.
+// the largest, and an image without pixels has none. tap (i32): which element of the window, row by
+// row, was the first largest. NaN counts as largest.
 struct MaxPooled {
   Tensor y, tap;
 };
 MaxPooled max_pool(const Tensor& x, const PoolOptions& options);
 
-// The sum of each window over all its taps times `share`; with taps (defined), of the element at
-// the tap alone. f32 and bf16 add in f32.
-Tensor pool_sum(const Tensor& x, const Tensor& tap, const PoolOptions& options, double share);
+// The sum of each window over all its taps, divided; with taps (defined), of the element at the tap
+// alone. f32 and bf16 add in f32.
+Tensor pool_sum(const Tensor& x, const Tensor& tap, const PoolOptions& options, double divisor);
 // The adjoint: g [batch, height', width', channels] → [batch, image.rows, image.columns, channels].
 Tensor pool_spread(const Tensor& g, const Tensor& tap, const PoolOptions& options, Pixels image,
-                   double share);
+                   double divisor);
 
 struct PoolProblem {
   DType dtype;
@@ -36,7 +36,7 @@ struct PoolProblem {
   const void* from;
   std::int32_t* tap;  // of windows, or null
   void* to;           // all contiguous
-  double share;
+  double divisor;
 };
 struct PoolBackend {
   const char* name;

@@ -27,23 +27,23 @@ const Op average_pool_op{"average_pool",
                                 return average_pool(s.normal({2, 5, 4, 3}), overlapping);
                               }}};
 
-// share Σ over a window's taps of the image, of one tap where `tap` is defined; and its adjoint.
+// Σ over a window's taps of the image, divided, of one tap where `tap` is defined; and its adjoint.
 struct Windows {
   const Op& op;
   Tensor tap;
   PoolOptions options;
   Pixels image;
-  double share;
+  double divisor;
 };
 Variable spread(const Windows& of, const Variable& g);
 Variable gathered(const Windows& of, const Variable& x) {
   return of.op.record(
-      kernels::pool_sum(x.value(), of.tap, of.options, of.share), {x},
+      kernels::pool_sum(x.value(), of.tap, of.options, of.divisor), {x},
       [of](const Variable& g, const Wants&) -> Variables { return {spread(of, g)}; });
 }
 Variable spread(const Windows& of, const Variable& g) {
   return of.op.record(
-      kernels::pool_spread(g.value(), of.tap, of.options, of.image, of.share), {g},
+      kernels::pool_spread(g.value(), of.tap, of.options, of.image, of.divisor), {g},
       [of](const Variable& h, const Wants&) -> Variables { return {gathered(of, h)}; });
 }
 
@@ -67,8 +67,9 @@ Variable max_pool(const Variable& x, const PoolOptions& options) {
 }
 
 Variable average_pool(const Variable& x, const PoolOptions& options) {
-  const double taps = static_cast<double>(options.kernel.rows * options.kernel.columns);
-  return gathered({average_pool_op, {}, options, image_of(x), 1 / taps}, x);
+  const double taps =
+      static_cast<double>(options.kernel.rows) * static_cast<double>(options.kernel.columns);
+  return gathered({average_pool_op, {}, options, image_of(x), taps}, x);
 }
 
 }  // namespace likely

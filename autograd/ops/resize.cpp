@@ -31,6 +31,7 @@ void require_factor(const char* operation, Pixels factor) {
   require(factor.rows > 0 && factor.columns > 0,
           "{}: {} x {} pixels are no block. Use 1 or more both ways.", operation, factor.rows,
           factor.columns);
+  kernels::require_pixels(operation, {factor, Pixels(factor.rows * factor.columns)});
 }
 
 }  // namespace
@@ -42,6 +43,7 @@ Variable pad(const Variable& x, const Padding& by, double value) {
           "some away.",
           by.top, by.bottom, by.left, by.right);
   const std::int64_t height = x.size(1), width = x.size(2);
+  kernels::require_pixels("pad", {{by.top, by.left}, {by.bottom, by.right}, {height, width}});
   Tensor y =
       kernels::full({x.size(0), by.top + height + by.bottom, by.left + width + by.right, x.size(3)},
                     value, x.dtype(), x.device());

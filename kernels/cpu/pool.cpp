@@ -77,7 +77,7 @@ void sums(const PoolProblem& p) {
                 each_window(p, row, column, add);
               T* out = static_cast<T*>(p.to) + number * p.channels + first;
               for (std::int64_t c = 0; c < count; ++c)
-                out[c] = T(sum[c] * static_cast<A>(p.share));
+                out[c] = T(sum[c] / static_cast<A>(p.divisor));
             }
           });
 }

@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(block_threads, 2) sums(PoolProblem p, bool ali
   Pack<T> y{};
   LIKELY_UNROLL
   for (int k = 0; k < size; ++k)
-    y.value[k] = T(sum[k] * static_cast<A>(p.share));
+    y.value[k] = T(sum[k] / static_cast<A>(p.divisor));
   store_some(static_cast<T*>(p.to) + to, y, left, aligned);
 }
 
@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(block_threads, 2) sums(PoolProblem p, bool ali
 Tensors all_of(const Tensor& x, const PoolOptions& options) {
   const MaxPooled pooled = max_pool(x, options);
   const Pixels image(x.size(1), x.size(2));
-  return {pooled.y, pool_sum(x, {}, options, 0.25), pool_sum(x, pooled.tap, options, 1),
-          pool_spread(pooled.y, {}, options, image, 0.25),
+  return {pooled.y, pool_sum(x, {}, options, 4), pool_sum(x, pooled.tap, options, 1),
+          pool_spread(pooled.y, {}, options, image, 4),
           pool_spread(pooled.y, pooled.tap, options, image, 1)};
 }
 template <class T>

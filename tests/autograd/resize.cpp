@@ -1,6 +1,7 @@
 // Changes of an image's size against where each pixel must go.
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <numeric>
 
 #include "autograd/ops.h"
@@ -71,6 +72,15 @@ TEST_CASE("resize: errors say what does not fit") {
         "block_sum: 3 x 4 pixels are not made of blocks of 2 x 2. Pad or slice them.");
   CHECK(message([&] { pixel_shuffle(x, 2); }) ==
         "pixel_shuffle: 5 channels are not made of blocks of 2 x 2.");
+  const std::int64_t huge = std::int64_t{1} << 32;
+  for (const auto& f : std::vector<std::function<void()>>{
+           [&] { pixel_shuffle(x, huge); }, [&] { pixel_unshuffle(x, huge); },
+           [&] { pixel_shuffle(x, 1 << 16); },
+           [&] {
+             upsample_nearest(x, {1, huge});
+           },
+           [&] { block_sum(x, huge); }, [&] { pad(x, huge << 30); }})
+    CHECK(message(f).find("is out of range: no image, kernel") != std::string::npos);
   CHECK(message([&] { pixel_unshuffle(x, 2); }) ==
         "pixel_unshuffle: 3 x 4 pixels are not made of blocks of 2 x 2. Pad or slice them.");
 }

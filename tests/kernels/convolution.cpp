@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/matmul.h"
 #include "kernels/pointwise.h"
@@ -282,6 +283,29 @@ TEST_CASE("convolution: messages of the gradients") {
       "4, 8]. Give the gradient of that convolution.");
   CHECK(message([&] { convolution_weight(x, g, 3, {.groups = 3}); }) ==
         "convolution_weight: 4 channels of x and 8 of g do not divide into 3 groups.");
+}
+
+TEST_CASE("convolution: sizes whose products overflow are refused by name") {
+  const Tensor x = rough({1, 5, 5, 2}), w = rough({2, 3, 3, 2}), point = rough({2, 1, 1, 2});
+  const std::int64_t huge = std::int64_t{1} << 62, just = std::int64_t{1} << 31;
+  const auto refused = [](const std::string& said) {
+    return said.find("is out of range: no image, kernel, stride, padding") != std::string::npos;
+  };
+  CHECK(message([&] { convolution(x, w, {.dilation = huge}); }) ==
+        "convolution: 4611686018427387904 x 4611686018427387904 is out of range: no image, kernel, "
+        "stride, padding, dilation or number of groups is more than 2147483647. Check them.");
+  for (const std::int64_t large : {huge, just, std::numeric_limits<std::int64_t>::max()})
+    for (const ConvolutionOptions& how :
+         {ConvolutionOptions{.stride = {1, large}}, ConvolutionOptions{.padding = {0, large}},
+          ConvolutionOptions{.dilation = large}, ConvolutionOptions{.groups = large}}) {
+      CHECK(refused(message([&] { convolution(x, w, how); })));
+      CHECK(refused(message([&] { convolution(x, point, how); })));
+      CHECK(refused(message([&] { transposed_convolution(x, w, how); })));
+      CHECK(refused(message([&] { convolution_weight(x, x, 3, how); })));
+    }
+  CHECK(refused(message([&] { transposed_convolution(x, w, {}, huge); })));
+  CHECK(refused(message([&] { convolution_weight(x, x, huge); })));
+  CHECK(convolution(x, point, {.stride = just - 1, .dilation = just - 1}).numel() == 2);
 }
 
 TEST_CASE("convolution: tf32 is never silently f32" * cpu_only) {

@@ -131,3 +131,31 @@ TEST_CASE("pool: errors say what does not fit") {
   CHECK(message([&] { pool_spread(x, {}, {}, 4, 1); }) ==
         "pool_spread: an image of 4 x 4 has windows [1, 2, 2, 2], but g is [1, 4, 4, 2].");
 }
+
+TEST_CASE("pool: of an image without pixels there is no largest, and a sum of 0") {
+  for (const Shape& shape : {Shape{1, 0, 2, 1}, Shape{2, 3, 0, 4}, Shape{1, 0, 0, 1}}) {
+    const Tensor x = filled(shape, 0);
+    const PoolOptions padded{3, 1, {1, 2, 2, 1}};
+    const Tensor sums = pool_sum(x, {}, padded, 1);
+    CHECK(to_doubles(sums) == std::vector<double>(static_cast<std::size_t>(sums.numel()), 0.0));
+    CHECK(message([&] { max_pool(x, padded); }).find("max_pool: an image without pixels") == 0);
+    CHECK(max_pool(x, {}).y.numel() == 0);
+  }
+  CHECK(message([] {
+          max_pool(filled({1, 0, 2, 1}, 0), {2, 2, 1});
+        }) ==
+        "max_pool: an image without pixels has no largest: x is [1, 0, 2, 1], its windows are [1, "
+        "1, 2, 1]. Give images, or no padding.");
+}
+
+TEST_CASE("pool: the mean of equals is that value, and sizes that overflow are refused") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    CHECK(to_doubles(pool_sum(filled({1, 7, 7, 2}, 1, dtype), {}, {7, 7}, 49)) ==
+          std::vector<double>{1, 1});
+  const std::int64_t huge = std::int64_t{1} << 62;
+  for (const PoolOptions& how :
+       {PoolOptions{huge, 1}, {2, huge}, {huge, 1, huge - 1}, {1 << 16, 1}})
+    CHECK(message([&] {
+            max_pool(filled({1, 2, 2, 1}, 0), how);
+          }).find("is out of range") != std::string::npos);
+}
