@@ -65,6 +65,9 @@ Variable normal_kl(const Variable& mean, const Variable& log_variance, const Var
                    const Variable& other_log_variance);
 // KL(N(mean, exp log_variance) ‖ N(0, 1)) an element: ½ (mean² + e^lv - 1 - lv)
 Variable standard_normal_kl(const Variable& mean, const Variable& log_variance);
+// What one outcome adds to KL(p ‖ q) = Σ p log (p / q), never less than 0: summed over all it is
+// that.
+Variable kl_term(const Variable& log_p, const Variable& log_q);
 // mean + exp(½ log_variance) noise
 Variable reparameterise(const Variable& mean, const Variable& log_variance, const Variable& noise);
 

@@ -145,6 +145,16 @@ LIKELY_HD Dual<T, N> operator*(A a, const Dual<T, N>& b) {
   return b * a;
 }
 template <class T, int N, Number A>
+LIKELY_HD Dual<T, N> operator/(const Dual<T, N>& a, A b) {
+  const auto divisor = static_cast<Scalar<T>>(b);
+  Dual<T, N> result(a.value / divisor, a.depends);
+  LIKELY_UNROLL
+  for (int i = 0; i < N; ++i)
+    if (a.on(i))
+      result.slope[i] = a.slope[i] / divisor;
+  return result;
+}
+template <class T, int N, Number A>
 LIKELY_HD Dual<T, N> operator/(A a, const Dual<T, N>& b) {
   const T y = static_cast<Scalar<T>>(a) / b.value;
   return chain(y, -(y / b.value), b);
@@ -177,6 +187,14 @@ template <class T, int N>
 LIKELY_HD Dual<T, N> exp(const Dual<T, N>& x) {
   const T y = exp(x.value);
   return chain(y, y, x);
+}
+template <class T, int N>
+LIKELY_HD Dual<T, N> expm1(const Dual<T, N>& x) {
+  return chain(expm1(x.value), exp(x.value), x);
+}
+template <class T, int N>
+LIKELY_HD Dual<T, N> exp_above_tangent(const Dual<T, N>& x) {
+  return chain(exp_above_tangent(x.value), expm1(x.value), x);
 }
 template <class T, int N>
 LIKELY_HD Dual<T, N> log(const Dual<T, N>& x) {

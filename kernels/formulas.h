@@ -37,6 +37,14 @@ struct Divide {
     return a / b;
   }
 };
+struct DivideBy {
+  static constexpr const char* name = "divide_by";
+  double divisor;
+  template <class T>
+  LIKELY_HD T operator()(const T& x) const {
+    return x / Scalar<T>(divisor);
+  }
+};
 struct Negate {
   static constexpr const char* name = "negate";
   template <class T>
@@ -156,6 +164,7 @@ struct Relu {  // slope 0 at 0
 };
 struct LeakyRelu {  // the slope at 0 is `slope`
   static constexpr const char* name = "leaky_relu";
+  static constexpr bool straight = true;
   double slope;
   template <class T>
   LIKELY_HD T operator()(const T& x) const {
@@ -184,7 +193,7 @@ struct GatedTanh {  // WaveNet's gate
   }
 };
 
-// g times the derivative of an activation, from its value y.
+// g times the derivative of an activation, from its value y. (Leaky ReLU's slope is not below 0.)
 struct TanhFromOutput {
   static constexpr const char* name = "tanh_from_output";
   template <class T>
@@ -271,7 +280,7 @@ struct StandardNormalKl {  // KL(N(mean, e^log_variance) ‖ N(0, 1))
   static constexpr const char* name = "standard_normal_kl";
   template <class T>
   LIKELY_HD T operator()(const T& mean, const T& log_variance) const {
-    return 0.5f * (mean * mean + exp(log_variance) - 1 - log_variance);
+    return 0.5f * (mean * mean + exp_above_tangent(log_variance));
   }
 };
 struct NormalKl {  // KL(N(mean, e^log_variance) ‖ N(mean2, e^log_variance2))
@@ -280,7 +289,18 @@ struct NormalKl {  // KL(N(mean, e^log_variance) ‖ N(mean2, e^log_variance2))
   LIKELY_HD T operator()(const T& mean, const T& log_variance, const T& mean2,
                          const T& log_variance2) const {
     const T difference = mean - mean2, log_ratio = log_variance - log_variance2;
-    return 0.5f * (difference * difference * exp(-log_variance2) + exp(log_ratio) - 1 - log_ratio);
+    return 0.5f * (difference * difference * exp(-log_variance2) + exp_above_tangent(log_ratio));
+  }
+};
+// What one outcome adds to KL(p ‖ q), if those of all are summed: p (e^r - 1 - r) with r = log q -
+// log p. Since p and q sum to 1 that is Σ p log (p / q); here no term is negative.
+struct KlTerm {
+  static constexpr const char* name = "kl_term";
+  template <class T>
+  LIKELY_HD T operator()(const T& log_p, const T& log_q) const {
+    const T r = log_q - log_p, p = exp(log_p);
+    const bool near = (r < 0.5f) & (r > -0.5f);  // further out e^r may overflow, where p is 0
+    return where(near, p * exp_above_tangent(r), exp(log_q) - p - p * r);
   }
 };
 struct Reparameterise {  // a draw from N(mean, e^log_variance), noise from N(0, 1)
@@ -300,7 +320,8 @@ using Formulas =
     List<Add, Subtract, Multiply, Divide, Negate, Scale, Shift, Square, Reciprocal, Sqrt, Abs,
          Clamp, Exp, Log, Erf, Softplus, Tanh, Sigmoid, Relu, LeakyRelu, Silu, Gelu, GatedTanh,
          TanhFromOutput, SigmoidFromOutput, ReluFromOutput, LeakyReluFromOutput, BernoulliLogProb,
-         NormalLogProb, DiscretisedLogisticLogProb, StandardNormalKl, NormalKl, Reparameterise>;
+         NormalLogProb, DiscretisedLogisticLogProb, StandardNormalKl, NormalKl, Reparameterise,
+         DivideBy, KlTerm>;
 
 // The place of F in a list, or -1.
 template <class F, class... All>

@@ -3,6 +3,7 @@
 // the same bits on every device. In double: the C library's.
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "tensor/host_device.h"
 
@@ -83,6 +84,31 @@ LIKELY_HD float exp(float x) {
   return exp_within_104(__builtin_copysignf(at_most(abs(x), 104.0f), x));
 }
 LIKELY_HD double exp(double x) { return __builtin_exp(x); }
+
+// 1 + x / first (1 + x / (first + 1) (1 + …)) for |x| ≤ ½ ln 2: what is left of e^x's series where
+// its first terms are taken away.
+template <class T>
+LIKELY_HD T rest_of_exp(T x, int first) {
+  constexpr int last = sizeof(T) == sizeof(float) ? 9 : 16;
+  T sum = 1;
+  LIKELY_UNROLL
+  for (int n = last; n > 1; --n)
+    sum = n < first ? sum : multiply_add(sum, x * T(1.0 / n), T(1));
+  return sum;
+}
+template <class T>
+LIKELY_HD bool has_short_series(T x) {
+  return abs(x) < T(0x1.62e42fefa39efp-2);
+}
+// e^x - 1, and e^x less its tangent at 0, 1 + x: near 0 by their series, where nothing cancels.
+template <class T>
+requires std::is_floating_point_v<T> LIKELY_HD T expm1(T x) {
+  return where(has_short_series(x), x * rest_of_exp(x, 2), exp(x) - 1);
+}
+template <class T>
+requires std::is_floating_point_v<T> LIKELY_HD T exp_above_tangent(T x) {
+  return where(has_short_series(x), T(0.5) * x * x * rest_of_exp(x, 3), exp(x) - 1 - x);
+}
 
 // log(1 + f) for |f| ≤ 1/3.
 LIKELY_HD float log1p_reduced(float f) {

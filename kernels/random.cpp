@@ -84,7 +84,7 @@ Tensor bernoulli(const Tensor& probability, const Draw& draw) {
 Tensor dropout(const Tensor& x, double keep, const Draw& draw) {
   require(keep > 0 && keep <= 1, "dropout: keeps with probability {}. Give one in (0, 1].", keep);
   RandomProblem problem = of(RandomKind::dropout);
-  problem.keep = static_cast<float>(keep);
+  problem.keep = keep;
   return drawn_by("dropout", "x is", x, draw, problem);
 }
 

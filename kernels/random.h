@@ -50,14 +50,14 @@ struct RandomProblem {
   std::uint32_t purpose, index;
   void* out;
   const void* given = nullptr;  // the probabilities of bernoulli, the x of dropout
-  float keep = 1;
+  double keep = 1;
   std::int64_t below = 0;
 };
 // What dropout makes of a value.
 template <class T>
-LIKELY_HD T kept(float u, T x, float keep) {
+LIKELY_HD T kept(float u, T x, double keep) {
   using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
-  return u < keep ? T(static_cast<Wide>(x) / static_cast<Wide>(keep)) : T(0.0f);
+  return u < static_cast<float>(keep) ? T(static_cast<Wide>(x) / static_cast<Wide>(keep)) : T(0.0f);
 }
 struct RandomBackend {
   const char* name;

@@ -20,8 +20,8 @@ Variable Bernoulli::entropy() const {
 }
 
 Variable Bernoulli::kl(const Bernoulli& other) const {
-  return sigmoid(logits_) * (softplus(-other.logits_) - softplus(-logits_)) +
-         sigmoid(-logits_) * (softplus(other.logits_) - softplus(logits_));
+  return kl_term(-softplus(-logits_), -softplus(-other.logits_)) +
+         kl_term(-softplus(logits_), -softplus(other.logits_));
 }
 
 Tensor Bernoulli::sample(const Draw& draw) const {
@@ -64,8 +64,7 @@ Variable Categorical::entropy() const {
 }
 
 Variable Categorical::kl(const Categorical& other) const {
-  return sum(softmax(logits_, -1) * (log_softmax(logits_, -1) - log_softmax(other.logits_, -1)),
-             {-1});
+  return sum(kl_term(log_softmax(logits_, -1), log_softmax(other.logits_, -1)), {-1});
 }
 
 Tensor Categorical::sample(const Draw& draw) const {

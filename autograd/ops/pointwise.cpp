@@ -39,6 +39,9 @@ const Op multiply_op{"multiply",
 const Op divide_op{"divide", Case{"same shape", [](Samples& s) {
                                     return s.normal({3, 4}) / s.positive({3, 4});
                                   }}};
+const Op divide_by_op{"divide_by", Case{"by 49", [](Samples& s) {
+                                          return s.normal({3, 4}) / 49.0;
+                                        }}};
 const Op negate_op{"negate", Case{"matrix", [](Samples& s) { return -s.normal({3, 4}); }}};
 const Op scale_op{"scale",
                   Case{"by 2.5",
@@ -187,6 +190,16 @@ const Op normal_kl_op{"normal_kl", Case{"all four", [](Samples& s) {
                                           const Variable n = s.normal({3, 4});
                                           return normal_kl(m, v, n, s.normal({3, 4}));
                                         }}};
+const Op kl_term_op{"kl_term",
+                    Case{"near",
+                         [](Samples& s) {
+                           const Variable p = s.normal({3, 4});
+                           return kl_term(p, p + s.uniform({3, 4}, -0.4, 0.4));
+                         }},
+                    Case{"both", [](Samples& s) {
+                           const Variable p = s.normal({3, 4});
+                           return kl_term(p, s.normal({3, 4}));
+                         }}};
 const Op reparameterise_op{"reparameterise",
                            Case{"all three", [](Samples& s) {
                                   const Variable m = s.normal({3, 4}), v = s.normal({3, 4});
@@ -237,7 +250,11 @@ Variable operator*(const Variable& x, double factor) {
       [factor](const Variable& g, const Wants&) -> Variables { return {g * factor}; });
 }
 Variable operator*(double factor, const Variable& x) { return x * factor; }
-Variable operator/(const Variable& x, double divisor) { return x * (1 / divisor); }
+Variable operator/(const Variable& x, double divisor) {
+  return divide_by_op.record(
+      value(DivideBy{divisor}, {x.value()}), {x},
+      [divisor](const Variable& g, const Wants&) -> Variables { return {g / divisor}; });
+}
 
 Variable operator+(const Variable& x, double term) {
   return shift_op.record(value(Shift{term}, {x.value()}), {x},
@@ -374,6 +391,10 @@ Variable standard_normal_kl(const Variable& mean, const Variable& log_variance) 
 Variable normal_kl(const Variable& mean, const Variable& log_variance, const Variable& other_mean,
                    const Variable& other_log_variance) {
   return apply(normal_kl_op, NormalKl{}, {mean, log_variance, other_mean, other_log_variance});
+}
+
+Variable kl_term(const Variable& log_p, const Variable& log_q) {
+  return apply(kl_term_op, KlTerm{}, {log_p, log_q});
 }
 
 Variable reparameterise(const Variable& mean, const Variable& log_variance, const Variable& noise) {

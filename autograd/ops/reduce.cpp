@@ -58,12 +58,12 @@ Variable sum(const Variable& x, const std::vector<int>& axes, Keep keep) {
 }
 
 Variable mean(const Variable& x, const std::vector<int>& axes, Keep keep) {
-  const double share = static_cast<double>(kept_shape(x.shape(), axes).numel()) /
-                       static_cast<double>(std::max<std::int64_t>(x.value().numel(), 1));
+  const std::int64_t means = kept_shape(x.shape(), axes).numel();
+  const double count = static_cast<double>(x.value().numel() / std::max<std::int64_t>(means, 1));
   return mean_op.record(
       kernels::reduce(kernels::Reduction::mean, x.value(), axes, keep), {x},
-      [shape = x.shape(), axes, share](const Variable& g, const Wants&) -> Variables {
-        return {expand(reshape(g * share, kept_shape(shape, axes)), shape)};
+      [shape = x.shape(), axes, count](const Variable& g, const Wants&) -> Variables {
+        return {expand(reshape(g / count, kept_shape(shape, axes)), shape)};
       });
 }
 

@@ -12,7 +12,7 @@ struct RandomArguments {
   std::uint32_t purpose, index;
   void* out;
   const void* given;
-  float keep;
+  double keep;
   std::int64_t below;
 };
 

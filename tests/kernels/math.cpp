@@ -80,6 +80,31 @@ TEST_CASE("math: f32 functions err by at most 2 units in the last place, whateve
   CHECK(worst(call(Erf{}), [](double x) { return std::erf(x); }) <= 1.3);
 }
 
+TEST_CASE("math: e^x - 1 and e^x less its tangent do not cancel near 0") {
+  double worst_expm1 = 0, worst_above = 0, worst_expm1_f64 = 0, worst_above_f64 = 0;
+  for (std::uint32_t bits = 1; bits < 0x3eb17218u; bits += 9973)  // up to ½ ln 2
+    for (const std::uint32_t sign : {0u, 0x80000000u}) {
+      const auto x = std::bit_cast<float>(bits | sign);
+      long double above = 0;  // Σ x^n / n!, n ≥ 2, the small ones first
+      for (int n = 20; n > 1; --n)
+        above = (above + 1) * x / n;
+      above *= x;
+      worst_expm1 = std::max(worst_expm1, ulps(kernels::expm1(x), std::expm1(double{x})));
+      worst_above = std::max(worst_above, ulps(exp_above_tangent(x), static_cast<double>(above)));
+      const auto relative = [](double y, long double exact) {
+        return std::abs(exact) < 1e-290L ? 0 : static_cast<double>(std::abs(y / exact - 1));
+      };
+      worst_expm1_f64 =
+          std::max(worst_expm1_f64,
+                   relative(kernels::expm1(double{x}), std::expm1(static_cast<long double>(x))));
+      worst_above_f64 = std::max(worst_above_f64, relative(exp_above_tangent(double{x}), above));
+    }
+  CHECK(worst_expm1 <= 2);
+  CHECK(worst_above <= 3);
+  CHECK(worst_expm1_f64 < 4e-16);
+  CHECK(worst_above_f64 < 5e-16);
+}
+
 TEST_CASE("math: sine and cosine of turns") {
   double worst_sine = 0, worst_cosine = 0;
   for (std::uint32_t bits = 1; bits < 0x49800000u; bits += 9973)  // up to 2^20

@@ -38,6 +38,7 @@ inline const std::vector<Example>& examples() {
       example(Multiply{}, [](P x) { return x[0] * x[1]; }),
       example(
           Divide{}, [](P x) { return x[0] / x[1]; }, 0.5, 3),
+      example(DivideBy{49}, [](P x) { return x[0] / 49; }),
       example(Negate{}, [](P x) { return -x[0]; }),
       example(Scale{-1.7}, [](P x) { return -1.7 * x[0]; }),
       example(Shift{0.3}, [](P x) { return x[0] + 0.3; }),
@@ -90,6 +91,8 @@ inline const std::vector<Example>& examples() {
               }),
       example(StandardNormalKl{}, [](P x) { return normal_kl_of(x[0], x[1], 0, 0); }),
       example(NormalKl{}, [](P x) { return normal_kl_of(x[0], x[1], x[2], x[3]); }),
+      example(KlTerm{},
+              [](P x) { return std::exp(x[1]) - std::exp(x[0]) + std::exp(x[0]) * (x[0] - x[1]); }),
       example(Reparameterise{}, [](P x) { return x[0] + std::sqrt(std::exp(x[1])) * x[2]; }),
   };
   return all;

@@ -127,6 +127,38 @@ TEST_CASE("normal: entropy and kl by integration of the density") {
   CHECK(p.kl(q).value().item<double>() == doctest::Approx(kl).epsilon(1e-10));
 }
 
+TEST_CASE("kl: near 0 it is half the squared distance in f32, and never negative") {
+  for (double d = 1e-6; d < 1; d *= 1.1)
+    for (const double shift : {-d, d}) {
+      const Variable zero(tensor({1}, {0})), by(tensor({1}, {shift}));
+      const double exact = doubles(by.value())[0];
+      // ½ (e^d - 1 - d), by its series where that cancels in a double too.
+      const double normal =
+          std::abs(exact) > 1e-2
+              ? (std::expm1(exact) - exact) / 2
+              : exact * exact / 4 * (1 + exact / 3 * (1 + exact / 4 * (1 + exact / 5)));
+      CHECK(doubles(Normal(zero, by).kl_to_standard().value())[0] ==
+            doctest::Approx(normal).epsilon(4e-6));
+      CHECK(doubles(Normal(zero, by).kl(Normal(zero, zero)).value())[0] ==
+            doctest::Approx(normal).epsilon(4e-6));
+      const Variable other = Variable(tensor({1}, {0.5}));
+      const double bernoulli = doubles(Bernoulli(other).kl(Bernoulli(other + by)).value())[0];
+      const double p = 1 / (1 + std::exp(-0.5));
+      CHECK(bernoulli >= 0);
+      CHECK(std::abs(bernoulli - p * (1 - p) * exact * exact / 2) <
+            exact * exact * (std::abs(exact) / 20 + 1e-2) + 3e-7 * std::abs(exact));
+      const Variable row(tensor({1, 3}, {0.3, -1, 0.9})),
+          moved(tensor({1, 3}, {0.3 + d, -1, 0.9 - d}));
+      CHECK(doubles(Categorical(row).kl(Categorical(moved)).value())[0] >= 0);
+    }
+  const Variable at(tensor({1}, {-1e-4})), zero(tensor({1}, {0}));
+  CHECK(doubles(standard_normal_kl(zero, at).value())[0] ==
+        doctest::Approx(2.49992e-9).epsilon(1e-5));
+  const Variable leaf = Variable::leaf(tensor({1}, {-1e-4}));
+  CHECK(doubles(gradients(standard_normal_kl(zero, leaf), {leaf}, zero + 1.0)[0].value())[0] ==
+        doctest::Approx(0.5 * std::expm1(-1e-4)).epsilon(1e-6));
+}
+
 TEST_CASE("normal: mean and variance broadcast") {
   const Normal shared(Variable(normals("mean", {6, 3})), Variable(tensor({}, {-1})));
   CHECK(shared.entropy().shape() == Shape{6, 3});
