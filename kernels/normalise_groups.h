@@ -6,6 +6,20 @@
 
 namespace likely::kernels {
 
+// A mean of rounded sums is a little off, by the mean of the deviations from it: `sum` / count.
+// That is put right where it shows next to the spread: where values are far from 0, or all the
+// same. `squares` is the sum of the squared deviations from the mean as it was, and becomes that
+// from it.
+template <class A>
+LIKELY_HD void correct_moments(A& mean, A& squares, A sum, A count) {
+  const A shows = A(sizeof(A) == sizeof(float) ? 0x1p-40 : 0x1p-98);  // (8 ε)²
+  const A off = sum / count, part = off * sum;
+  if (part > shows * squares) {
+    squares = squares > part ? squares - part : A(0);
+    mean += off;
+  }
+}
+
 // Moments of channels of equally many elements become those of all, each channel's the same (Chan,
 // Golub, LeVeque 1983). In double, as a group may be all channels. With `offset` (or null) they are
 // those of x + offset, and the mean is less the channel's offset: x - mean is then x + offset less
@@ -18,11 +32,13 @@ LIKELY_HD void share_moments(A* mean, A* variance, const A* offset, std::int64_t
   };
   for (std::int64_t c = 0; c < group; ++c)
     sum += mean_of(c);
-  const double of_all = sum / group;
+  double of_all = sum / group, off = 0;
   for (std::int64_t c = 0; c < group; ++c) {
     const double apart = mean_of(c) - of_all;
     squares += variance[c] + apart * apart;
+    off += apart;
   }
+  correct_moments(of_all, squares, off, static_cast<double>(group));
   for (std::int64_t c = 0; c < group; ++c) {
     mean[c] = static_cast<A>(of_all - (offset ? offset[c] : A(0)));
     variance[c] = static_cast<A>(squares / group);

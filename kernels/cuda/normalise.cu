@@ -1,6 +1,6 @@
-// Normalisation on CUDA: threads keep their channels and walk down the rows. Means, squared
-// deviations and sums of gradients are reduced as columns are (columns.h); x is read once for the
-// mean and once for the variance.
+// Normalisation on CUDA: threads keep their channels and walk down the rows. Means, deviations and
+// sums of gradients are reduced as columns are (columns.h); x is read once for the mean and once
+// for the variance, which also tells what the mean is off by.
 #include "kernels/convert.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/normalise.h"
@@ -9,44 +9,71 @@
 namespace likely::kernels::cuda {
 namespace {
 
-// The sum of x, or of (x - mean)² where there is a mean.
+// The mean of x.
 template <class T>
-struct Deviations {
+struct Means {
   using A = Computed<T>;
   using Op = Sum<A>;
   static constexpr int size = Pack<T>::size, at_once = 4;
 
   Cut cut;
   std::int64_t outer, reduced, inner;
-  const T* x;
-  bool aligned, squared;
-  const A* mean;
-  A *partial, *out;
-  std::int64_t count;
+  Typed<T> typed;
+  A* partial;
 
-  struct Thread {
-    const Deviations& of;
-    A mean[size];
-    LIKELY_DEVICE Pack<T> load(std::int64_t at, std::int64_t left) const {
-      return load_some(of.x + at, left, of.aligned);
-    }
-    LIKELY_DEVICE A value(const Pack<T>& pack, int k, std::int64_t) const {
-      const A deviation = static_cast<A>(pack.value[k]) - mean[k];
-      return of.squared ? deviation * deviation : deviation;
-    }
-  };
-  LIKELY_DEVICE Thread of(const Share& share) const {
-    Thread thread{*this, {}};
-    if (squared)
-      each(thread.mean, share.left,
-           [&](int k) { return mean[share.outer * inner + share.column + k]; });
-    return thread;
+  LIKELY_DEVICE const Means& of(const Share&) const { return *this; }
+  LIKELY_DEVICE Pack<T> load(std::int64_t at, std::int64_t left) const {
+    return load_some(typed.x + at, left, typed.aligned);
+  }
+  LIKELY_DEVICE A value(const Pack<T>& pack, int k, std::int64_t) const {
+    return static_cast<A>(pack.value[k]);
   }
   LIKELY_DEVICE void put(std::int64_t index, A value) const {
     if (partial)
       partial[index] = value;
     else
-      out[index] = value / static_cast<A>(count);
+      typed.mean[index] = value / static_cast<A>(typed.positions);
+  }
+};
+
+// The variance around that mean, and the mean put right.
+template <class T>
+struct Deviations {
+  using A = Computed<T>;
+  using Op = PairSum<A>;
+  static constexpr int size = Pack<T>::size, at_once = 4;
+
+  Cut cut;
+  std::int64_t outer, reduced, inner;
+  Typed<T> typed;
+  Pair<A>* partial;
+
+  struct Thread {
+    const Typed<T>& typed;
+    A mean[size];
+    LIKELY_DEVICE Pack<T> load(std::int64_t at, std::int64_t left) const {
+      return load_some(typed.x + at, left, typed.aligned);
+    }
+    LIKELY_DEVICE Pair<A> value(const Pack<T>& pack, int k, std::int64_t) const {
+      const A deviation = static_cast<A>(pack.value[k]) - mean[k];
+      return {deviation, deviation * deviation};
+    }
+  };
+  LIKELY_DEVICE Thread of(const Share& share) const {
+    Thread thread{typed, {}};
+    each(thread.mean, share.left,
+         [&](int k) { return typed.mean[share.outer * inner + share.column + k]; });
+    return thread;
+  }
+  LIKELY_DEVICE void put(std::int64_t index, const Pair<A>& value) const {
+    if (partial) {
+      partial[index] = value;
+    } else {
+      const A count = static_cast<A>(typed.positions);
+      A squares = value.hx;
+      correct_moments(typed.mean[index], squares, value.h, count);
+      typed.variance[index] = squares / count;
+    }
   }
 };
 
@@ -237,20 +264,22 @@ void moments(const NormaliseProblem& problem, void* space) {
   const Typed<T> typed(problem);
   const Variant& variant =
       split<T>(problem) ? NormaliseVariants<T>::split_moments : NormaliseVariants<T>::moments;
-  for (const bool squared : {false, true})
-    reduce_columns(variant,
-                   Deviations<T>{.cut = {},
-                                 .outer = problem.images,
-                                 .reduced = problem.positions,
-                                 .inner = problem.channels,
-                                 .x = typed.x,
-                                 .aligned = typed.aligned,
-                                 .squared = squared,
-                                 .mean = typed.mean,
-                                 .partial = nullptr,
-                                 .out = squared ? typed.variance : typed.mean,
-                                 .count = problem.positions},
-                   static_cast<A*>(space));
+  reduce_columns(variant,
+                 Means<T>{.cut = {},
+                          .outer = problem.images,
+                          .reduced = problem.positions,
+                          .inner = problem.channels,
+                          .typed = typed,
+                          .partial = nullptr},
+                 static_cast<A*>(space));
+  reduce_columns(variant,
+                 Deviations<T>{.cut = {},
+                               .outer = problem.images,
+                               .reduced = problem.positions,
+                               .inner = problem.channels,
+                               .typed = typed,
+                               .partial = nullptr},
+                 static_cast<Pair<A>*>(space));
   if (problem.group == 1)
     return;
   const std::int64_t groups = problem.images * (problem.channels / problem.group);
@@ -278,7 +307,7 @@ void write(const NormaliseProblem& problem) {
          grid_of(cut, Pack<T>::size, problem.images, problem.channels, 0), Typed<T>(problem), cut);
 }
 
-// Of the pairs, which are the larger; values of moments take half.
+// Of the pairs, which are the larger; means take half.
 std::size_t workspace(const NormaliseProblem& problem) {
   if (problem.whole != Whole::no)
     return 0;
@@ -288,7 +317,7 @@ std::size_t workspace(const NormaliseProblem& problem) {
   const auto next = [&](int pack, std::int64_t reduced) {
     return column_cut(pack, reduced, problem.channels).parts;
   };
-  // Moments have twice as many values a pack, so no more parts.
+  // Means have twice as many values a pack, so no more parts.
   const int later = static_cast<int>(16 / pair);
   for (std::int64_t parts = next(16 / element, problem.positions); parts > 1;
        parts = next(later, parts))

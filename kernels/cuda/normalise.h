@@ -8,7 +8,7 @@
 
 namespace likely::kernels::cuda {
 
-// Σ h and Σ h (x - mean), joined side by side.
+// Σ h and Σ h (x - mean), joined side by side; h is x - mean where moments are taken.
 template <class A>
 struct Pair {
   A h, hx;

@@ -42,15 +42,15 @@ std::optional<Panel> panel_of(const NormaliseProblem& p) {
 }
 
 // A thread of a panel: `size` adjacent channels in every deep-th row.
-template <class T, class Sums>
+template <class T>
 struct PanelThread {
   using A = Computed<T>;
-  using Op = Sums;
-  using Value = typename Op::Value;
+  using Op = PairSum<A>;
+  using Value = Pair<A>;
   static constexpr int size = Pack<T>::size;
   struct Memory {
     Warps<Value, size> warps;
-    A total[2][widest];  // of each channel
+    A total[3][widest];  // of each channel
     Pack<T> held;        // and those of all threads and rows behind it
   };
 
@@ -131,18 +131,14 @@ struct PanelThread {
 };
 
 template <class T>
-using ValuesThread = PanelThread<T, Sum<Computed<T>>>;
-template <class T>
-using GradientsThread = PanelThread<T, PairSum<Computed<T>>>;
-
-template <class T>
 __global__ void __launch_bounds__(block_threads, 2) panel_values(Typed<T> of, Panel panel) {
-  using Thread = ValuesThread<T>;
+  using Thread = PanelThread<T>;
   using A = Computed<T>;
   constexpr int size = Thread::size;
   const Thread at(of, panel, shared<typename Thread::Memory>());
   at.load(0, of.x);
-  A value[size], offset[size], mean[size] = {}, variance[size], factor[size], term[size];
+  Pair<A> value[size];
+  A offset[size], mean[size] = {}, off[size], variance[size], factor[size], term[size];
   each(offset, at.some, [&](int k) { return of.offset ? of.offset[at.statistic + k] : A(0); });
   each(term, at.some, [&](int k) { return of.term(at.channel + k); });
   cp_async_wait<0>();
@@ -150,10 +146,10 @@ __global__ void __launch_bounds__(block_threads, 2) panel_values(Typed<T> of, Pa
     return static_cast<A>(at.held(0, row).value[k]) - mean[k];
   };
 
-  at.sum(value, centred);
+  at.sum(value, [&](int row, int k) { return Pair<A>{centred(row, k), A(0)}; });
   at.tell([&](int k) {
     at.memory.total[0][at.column + k] =
-        multiply_add(static_cast<A>(of.positions), offset[k], value[k]);
+        multiply_add(static_cast<A>(of.positions), offset[k], value[k].h);
   });
   __syncthreads();
   at.share(mean, 0, nullptr);
@@ -161,10 +157,19 @@ __global__ void __launch_bounds__(block_threads, 2) panel_values(Typed<T> of, Pa
   for (int k = 0; k < size; ++k)
     mean[k] -= offset[k];
 
-  at.sum(value, [&](int row, int k) { return centred(row, k) * centred(row, k); });
-  at.tell([&](int k) { at.memory.total[1][at.column + k] = value[k]; });
+  at.sum(value, [&](int row, int k) {
+    return Pair<A>{centred(row, k), centred(row, k) * centred(row, k)};
+  });
+  at.tell([&](int k) {
+    at.memory.total[1][at.column + k] = value[k].hx;
+    at.memory.total[2][at.column + k] = value[k].h;
+  });
   __syncthreads();
   at.share(variance, 1, nullptr);
+  at.share(off, 2, nullptr);
+  LIKELY_UNROLL
+  for (int k = 0; k < size; ++k)
+    correct_moments(mean[k], variance[k], off[k], A(1));
   at.tell([&](int k) {
     of.mean[at.statistic + k] = mean[k];
     of.variance[at.statistic + k] = variance[k];
@@ -179,7 +184,7 @@ __global__ void __launch_bounds__(block_threads, 2) panel_values(Typed<T> of, Pa
 
 template <class T>
 __global__ void __launch_bounds__(block_threads, 2) panel_gradients(Typed<T> of, Panel panel) {
-  using Thread = GradientsThread<T>;
+  using Thread = PanelThread<T>;
   using A = Computed<T>;
   constexpr int size = Thread::size;
   const Thread at(of, panel, shared<typename Thread::Memory>());
@@ -219,14 +224,14 @@ __global__ void __launch_bounds__(block_threads, 2) panel_gradients(Typed<T> of,
   });
 }
 
-template <class Thread, class T>
+template <class T>
 void fill(void (*kernel)(Typed<T>, Panel), const NormaliseProblem& problem,
           const Variant& variant) {
   const Panel panel = *panel_of(problem);
   const int packs = operands(problem) * panel.rows * panel.threads();
   launch(variant, kernel,
          {static_cast<unsigned>(problem.images * (problem.channels / panel.width)), panel.threads(),
-          sizeof(typename Thread::Memory) + static_cast<std::size_t>(packs - 1) * 16},
+          sizeof(typename PanelThread<T>::Memory) + static_cast<std::size_t>(packs - 1) * 16},
          Typed<T>(problem), panel);
 }
 
@@ -248,9 +253,9 @@ bool panel_serves(const NormaliseProblem& problem) {
 void fill_panels(const NormaliseProblem& problem, void*) {
   with_floating(problem.dtype, [&]<class T>(Type<T>) {
     if (problem.whole == Whole::gradients)
-      fill<GradientsThread<T>>(panel_gradients<T>, problem, variant_of(problem));
+      fill<T>(panel_gradients<T>, problem, variant_of(problem));
     else
-      fill<ValuesThread<T>>(panel_values<T>, problem, variant_of(problem));
+      fill<T>(panel_values<T>, problem, variant_of(problem));
   });
 }
 

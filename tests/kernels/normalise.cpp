@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/normalise.h"
 #include "kernels/pointwise.h"
@@ -150,7 +152,7 @@ TEST_CASE("normalise: an activation and its slope are those of the pointwise ker
   const Moments by = moments(of.x, Over::batch);
   const Tensor plain = normalise(of.x, by, of.scale, of.shift);
   const auto check = [&](Activation activation, const auto& formula, const auto& slope) {
-    const Normalise how{1e-5, activation, 0.2f};
+    const Normalise how{1e-5, activation, 0.2};
     const Tensor y = normalise(of.x, by, of.scale, of.shift, how);
     CHECK(to_doubles(y) == to_doubles(pointwise(call(formula), {plain})));
     const Tensor h = pointwise(call(slope), {of.g, y});
@@ -162,7 +164,7 @@ TEST_CASE("normalise: an activation and its slope are those of the pointwise ker
           to_doubles(normalise_data(h, of.x, {}, by, of.scale, of.shift, sums)));
   };
   check(Activation::relu, Relu{}, ReluFromOutput{});
-  check(Activation::leaky_relu, LeakyRelu{0.2f}, LeakyReluFromOutput{0.2f});
+  check(Activation::leaky_relu, LeakyRelu{0.2}, LeakyReluFromOutput{0.2});
   check(Activation::tanh, Tanh{}, TanhFromOutput{});
   check(Activation::sigmoid, Sigmoid{}, SigmoidFromOutput{});
   CHECK(to_doubles(normalise(of.x, by, of.scale, of.shift, {1e-5, Activation::silu})) ==
@@ -204,6 +206,76 @@ TEST_CASE("normalise: a constant channel gives the shift") {
   const Tensor y = normalise(x, moments(x, Over::batch), {}, shift);
   // A mean that is off by a rounding counts 1 / √ε times.
   CHECK(largest_error(to_doubles(y), to_doubles(contiguous(shift.expand({40, 3})))) < 1e-5);
+}
+
+// Every path: few rows and many, one channel and more, groups, images, batches.
+const std::vector<std::pair<Shape, std::int64_t>> far_shapes{
+    {{3, 64, 1}, 1},   {{2, 50, 24}, 1},    {{2, 50, 24}, 6}, {{3, 7, 96}, 12},
+    {{2, 9000, 3}, 1}, {{2, 2100, 133}, 7}, {{4, 40}, 40}};
+
+TEST_CASE("normalise: a row of equal numbers gives the shift, however large they are") {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const double value : {12345.678, -1e6 / 3, 0.1})
+      for (const auto& [shape, group] : far_shapes)
+        for (const Over over : {Over::batch, Over::image}) {
+          if (over == Over::image && group == 1 && shape.rank() == 2)
+            continue;
+          INFO(fmt::format("{} {} {}, groups of {}", value, dtype, shape, group));
+          const Tensor x = filled(shape, value, dtype), shift = rough({shape[-1]}, dtype, 8);
+          const Normalised y = normalised(x, {}, shift, {}, over, over == Over::batch ? 1 : group);
+          CHECK(largest_error(to_doubles(y.by.variance),
+                              std::vector<double>(static_cast<std::size_t>(y.by.variance.numel()),
+                                                  0.0)) < 1e-12);
+          CHECK(largest_error(to_doubles(y.y), to_doubles(contiguous(shift.expand(shape)))) <
+                (dtype == DType::f32 ? 1e-6 : 1e-13));
+        }
+}
+
+TEST_CASE(
+    "normalise: far from 0 the mean is within two units of its last place, values and gradients "
+    "with it") {
+  const double far = 1000;
+  for (const auto& [shape, group] : far_shapes)
+    for (const Over over : {Over::batch, Over::image}) {
+      const std::int64_t joined = over == Over::batch ? 1 : group;
+      if (over == Over::image && group == 1 && shape.rank() == 2)
+        continue;
+      INFO(fmt::format("{} {}, groups of {}", over == Over::batch, shape, joined));
+      const Example of(shape, DType::f32);
+      const Tensor x = pointwise(call(Shift{far}), {of.x});
+      const std::int64_t images = over == Over::image ? shape[0] : 1, channels = shape[-1];
+      const reference::Normalised expected =
+          reference::normalise(to_doubles(x), to_doubles(of.g), to_doubles(of.scale), 1e-5, images,
+                               x.numel() / (images * channels), channels, joined);
+      const Normalised y = normalised(x, {}, {}, {}, over, joined);
+      const NormaliseGradients d = normalise_gradients(of.g, x, {}, y.by, of.scale, {});
+      // Within two units in the last place of the mean, of 6.1e-5, which count 1 / sd times in x̂.
+      CHECK(largest_error(to_doubles(y.by.mean), expected.mean) < 2 * 0x1p-24);
+      CHECK(largest_error(to_doubles(y.by.variance), expected.variance) < 1e-5);
+      if (shape.numel() / (over == Over::image ? shape[0] : 1) > 200)
+        CHECK(largest_error(to_doubles(y.y), expected.x) < 3e-4);
+      CHECK(largest_error(to_doubles(d.x), expected.data) < 2e-2);
+    }
+}
+
+TEST_CASE("normalise: with an offset of each image too") {
+  const Tensor x = filled({2, 25, 32}, 12345.678), offset = filled({2, 32}, -0.1);
+  const Normalised y = normalised(x, {}, {}, {}, Over::image, 4, offset);
+  CHECK(largest_error(to_doubles(y.y), std::vector<double>(1600, 0.0)) < 1e-3);
+}
+
+TEST_CASE("normalise: without a slope in y the gradient of leaky_relu is refused") {
+  const Tensor x = rough({5, 3});
+  const Moments by = moments(x, Over::batch);
+  const Normalise how{1e-5, Activation::leaky_relu, -0.5};
+  CHECK(
+      message([&] { normalise_sums(x, x, x, by, {}, {}, how); }) ==
+      "normalise_sums: the gradient of leaky_relu does not follow from its value where the slope, "
+      "-0.5, is below 0. Apply leaky_relu to what is normalised without an activation.");
+  for (const auto& run :
+       std::vector<std::function<void()>>{[&] { normalise_data(x, x, x, by, {}, {}, {}, how); },
+                                          [&] { normalise_gradients(x, x, x, by, {}, {}, how); }})
+    CHECK(message(run).find("the slope, -0.5, is below 0") != std::string::npos);
 }
 
 TEST_CASE(

@@ -87,13 +87,13 @@ void accumulate(const Wide& wide, A* sum, Ahead ahead, F value) {
       [=](std::int64_t j, std::int64_t i) { sum[j] += value(j, i); });
 }
 // And weighted[j] = Σ of value times weight.
-template <class A, class F, class G>
-void accumulate(const Wide& wide, A* sum, A* weighted, F value, G weight) {
+template <class A, class Ahead, class F, class G>
+void accumulate(const Wide& wide, A* sum, A* weighted, Ahead ahead, F value, G weight) {
   for (std::int64_t j = 0; j < wide.width; ++j)
     sum[j] = weighted[j] = 0;
   const std::int64_t s = wide.stride;
   by_fours(
-      wide, [](std::int64_t) {},
+      wide, ahead,
       [=](std::int64_t j, std::int64_t i) {
         const A a = value(j, i), b = value(j, i + s), c = value(j, i + 2 * s),
                 d = value(j, i + 3 * s);
@@ -197,25 +197,29 @@ void over_blocks(const NormaliseRows<S, A>& of, A* first, A* second, F block) {
 }
 
 template <class S, class A>
-void moments(const NormaliseRows<S, A>& of, A* mean, A* squares) {
+void moments(const NormaliseRows<S, A>& of, A* mean, A* deviations) {
   over_blocks<MergeMoments>(
-      of, mean, squares, [&of](A(&pair)[2][widest], std::int64_t first, std::int64_t rows) {
+      of, mean, deviations, [&of](A(&pair)[2][widest], std::int64_t first, std::int64_t rows) {
         const Wide wide(rows, of.stride, of.columns);
         const S* x = of.x + first * of.stride;
-        A *sum = pair[0], *deviations = pair[1];
+        A *sum = pair[0], *squares = pair[1];
         accumulate(
             wide, sum, [](std::int64_t) {},
             [x](std::int64_t, std::int64_t i) { return A(widened(x[i])); });
         fold(wide, of.columns, sum);
         repeat(wide, of.columns, sum, [&](std::int64_t c) { return sum[c] / A(rows); });
         const S* next = x + rows * of.stride;  // memory works on while this block is read again
+        alignas(64) A off[widest];
+        const auto deviation = [x, sum](std::int64_t j, std::int64_t i) {
+          return A(widened(x[i])) - sum[j];
+        };
         accumulate(
-            wide, deviations, [&](std::int64_t at) { prefetch(next + at, 4, wide); },
-            [x, sum](std::int64_t j, std::int64_t i) {
-              const A d = widened(x[i]) - sum[j];
-              return d * d;
-            });
-        fold(wide, of.columns, deviations);
+            wide, off, squares, [&](std::int64_t at) { prefetch(next + at, 4, wide); }, deviation,
+            deviation);
+        fold(wide, of.columns, off);
+        fold(wide, of.columns, squares);
+        for (std::int64_t c = 0; c < of.columns; ++c)
+          correct_moments(sum[c], squares[c], off[c], A(rows));
       });
 }
 
@@ -316,7 +320,7 @@ void sums(const NormaliseRows<S, A>& of, A* of_shift, A* of_scale) {
             return A(widened(x[i])) - mean[j];
           };
           accumulate(
-              wide, pair[0], pair[1],
+              wide, pair[0], pair[1], [](std::int64_t) {},
               [=](std::int64_t j, std::int64_t i) {
                 return A(
                     slope(A(widened(g[i])), told<reads>(y, i, centred(j, i), factor[j], shift[j])));
