@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <system_error>
 
@@ -86,6 +85,20 @@ void fail_to_save(const std::string& what) {
   fail<SaveError>("save: cannot {}: {}.", what, std::strerror(errno));
 }
 
+void write_whole(FileSystem& files, int file, const std::string& path, const void* data,
+                 std::size_t bytes) {
+  auto* next = static_cast<const unsigned char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = files.write(file, next, bytes);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      fail_to_save("write " + path);
+    next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
 OutputFile::OutputFile(FileSystem& files, std::string path)
     : files_(files), path_(std::move(path)), file_(files.create(path_)) {
   if (file_ < 0)
@@ -98,19 +111,10 @@ OutputFile::~OutputFile() {
 }
 
 void OutputFile::write(const void* data, std::size_t bytes) {
-  auto* next = static_cast<const unsigned char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = files_.write(file_, next, bytes);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      fail_to_save("write " + path_);
-    const auto count = static_cast<std::size_t>(written);
-    crc32_ = static_cast<std::uint32_t>(::crc32_z(crc32_, next, count));
-    bytes_ += written;
-    next += count;
-    bytes -= count;
-  }
+  write_whole(files_, file_, path_, data, bytes);
+  crc32_ =
+      static_cast<std::uint32_t>(::crc32_z(crc32_, static_cast<const unsigned char*>(data), bytes));
+  bytes_ += static_cast<std::int64_t>(bytes);
 }
 
 // After a failed fsync the kernel may have dropped the pages and forgotten it: the file is given up
@@ -138,15 +142,28 @@ void sync_folder(FileSystem& files, const std::string& folder) {
     fail_to_save("sync " + folder);
 }
 
-void replace_file(FileSystem& files, const std::string& path, std::string_view content) {
-  const std::string partial = path + ".partial";
-  OutputFile file(files, partial);
-  file.write(content);
-  file.finish();
-  if (files.rename(partial, path) != 0)
-    fail_to_save("rename " + partial + " to " + path);
+std::string partial_name(const std::string& path) {
+  return fmt::format("{}.{}.partial", path, ::getpid());
+}
+
+void replace_file(FileSystem& files, const std::string& path, const FileContent& content) {
+  const std::string partial = partial_name(path);
+  try {
+    OutputFile file(files, partial);
+    content([&](const void* data, std::size_t bytes) { file.write(data, bytes); });
+    file.finish();
+    if (files.rename(partial, path) != 0)
+      fail_to_save("rename " + partial + " to " + path);
+  } catch (...) {
+    files.remove(partial);
+    throw;
+  }
   const auto folder = std::filesystem::path(path).parent_path();
   sync_folder(files, folder.empty() ? "." : folder.string());
+}
+
+void replace_file(FileSystem& files, const std::string& path, std::string_view content) {
+  replace_file(files, path, [&](const ByteSink& sink) { sink(content.data(), content.size()); });
 }
 
 namespace {

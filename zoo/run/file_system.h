@@ -3,10 +3,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
-#include "tensor/error.h"
+#include "tensor/file.h"
 
 namespace likely {
 
@@ -57,10 +58,18 @@ class OutputFile {
 // Throws SaveError with errno's words: "save: cannot rename a to b: No space left on device."
 [[noreturn]] void fail_to_save(const std::string& what);
 
+// All bytes to an open file, which `path` names in a message.
+void write_whole(FileSystem& files, int file, const std::string& path, const void* data,
+                 std::size_t bytes);
+
 void sync_folder(FileSystem& files, const std::string& folder);
 
-// The whole file or none of it: written beside `path`, synced, renamed over it.
+// The whole file or none of it: written next to `path`, synced, renamed over it. Where that fails,
+// what was there is as before and nothing new is left.
+using FileContent = std::function<void(const ByteSink&)>;
+void replace_file(FileSystem& files, const std::string& path, const FileContent& content);
 void replace_file(FileSystem& files, const std::string& path, std::string_view content);
+std::string partial_name(const std::string& path);  // of the file next to it, in this process
 
 // The content of a file; DataError where it cannot be read or is longer than `most`.
 std::string read_file(const std::string& path, std::int64_t most = std::int64_t{1} << 40);

@@ -20,17 +20,60 @@ Json parsed(const std::string& line) {
   return Json(Json::value_t::discarded);
 }
 
-// The length of the whole lines up to the one of `step`.
-std::int64_t bytes_through(const std::string& path, std::int64_t step) {
-  std::ifstream file(path, std::ios::binary);
-  std::int64_t bytes = 0;
-  for (std::string line; std::getline(file, line) && !file.eof();) {
-    const Json object = parsed(line);
-    if (object.is_discarded() || object["step"].get<std::int64_t>() > step)
-      break;
-    bytes += static_cast<std::int64_t>(line.size()) + 1;
+// Lines that say nothing of use, by number.
+struct Damage {
+  std::int64_t lines = 0, first = 0;
+  void add(std::int64_t line) {
+    if (lines++ == 0)
+      first = line;
   }
-  return bytes;
+  std::string notice(const std::string& path) const {
+    if (lines == 0)
+      return "";
+    return lines == 1
+               ? fmt::format("{}: line {} cannot be read and is left out.", path, first)
+               : fmt::format("{}: {} lines cannot be read and are left out, the first is {}.", path,
+                             lines, first);
+  }
+};
+
+// What of a file belongs to the steps up to one: all through the last line of such a step. A line
+// before it that tells a later step is as damaged as one that cannot be read.
+struct Kept {
+  std::int64_t bytes = 0;
+  Damage damage;
+  bool in_one_piece = true;  // no line of a later step is among them
+};
+
+Kept kept_through(const std::string& path, std::int64_t step) {
+  std::ifstream file(path, std::ios::binary);
+  Kept kept, now;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(file, line) && !file.eof();) {
+    now.bytes += static_cast<std::int64_t>(line.size()) + 1;
+    ++number;
+    const Json object = parsed(line);
+    const bool later = !object.is_discarded() && object["step"].get<std::int64_t>() > step;
+    now.in_one_piece = now.in_one_piece && !later;
+    if (later || object.is_discarded())
+      now.damage.add(number);
+    else
+      kept = now;
+  }
+  return kept;
+}
+
+// The kept lines but for those of later steps.
+std::string without_later(const std::string& path, const Kept& kept, std::int64_t step) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text, line;
+  for (std::int64_t bytes = 0; bytes < kept.bytes && std::getline(file, line);
+       bytes += static_cast<std::int64_t>(line.size()) + 1) {
+    const Json object = parsed(line);
+    if (object.is_discarded() || object["step"].get<std::int64_t>() <= step)
+      text += line + '\n';
+  }
+  return text;
 }
 
 // Closes what it opened, whatever happens.
@@ -47,14 +90,7 @@ class AppendedFile {
       files_.close(file_);
   }
   void write(const std::string& text) {
-    for (std::size_t done = 0; done < text.size();) {
-      const ssize_t count = files_.write(file_, text.data() + done, text.size() - done);
-      if (count < 0 && errno == EINTR)
-        continue;
-      if (count <= 0)
-        fail_to_save("write " + path_);
-      done += static_cast<std::size_t>(count);
-    }
+    write_whole(files_, file_, path_, text.data(), text.size());
     if (files_.sync(file_) != 0)
       fail_to_save("sync " + path_);
   }
@@ -87,7 +123,15 @@ Metrics::Metrics(std::string path, std::int64_t step, FileSystem& files)
     : path_(std::move(path)), files_(files) {
   if (!std::filesystem::exists(path_))
     return;
-  written_ = bytes_through(path_, step);
+  const Kept kept = kept_through(path_, step);
+  notice_ = kept.damage.notice(path_);
+  if (!kept.in_one_piece) {
+    const std::string text = without_later(path_, kept, step);
+    replace_file(files_, path_, text);
+    written_ = static_cast<std::int64_t>(text.size());
+    return;
+  }
+  written_ = kept.bytes;
   AppendedFile file(files_, path_);
   file.truncate(written_);
   file.close();
@@ -113,16 +157,23 @@ void Metrics::flush() {
 
 MetricsHistory read_metrics(const std::string& path) {
   MetricsHistory history;
-  std::ifstream file(path);
+  Damage damage;
+  std::ifstream file(path, std::ios::binary);
+  std::int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
+    ++number;
     const Json object = parsed(line);
-    if (object.is_discarded())
+    if (object.is_discarded()) {
+      if (!file.eof())
+        damage.add(number);
       continue;
+    }
     history.last_step = object["step"].get<std::int64_t>();
     for (const auto& [name, value] : object.items())
       if (value.is_number())
         history.all[name].emplace_back(history.last_step, value.get<double>());
   }
+  history.notice = damage.notice(path);
   history.loss = history.all["loss"];
   history.held_out = history.all["negative_log_likelihood_nats"];
   return history;

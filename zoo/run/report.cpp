@@ -296,6 +296,8 @@ std::string report_html(const RunDirectory& run, const ModelDescription& descrip
       "{3}, seed {4}.</p>\n",
       escaped(title), style, escaped(description.title), name_of(configuration.preset),
       configuration.seed());
+  if (!metrics.notice.empty())
+    html += "<p>" + escaped(metrics.notice) + "</p>\n";
   html += key_figures(evaluation, metrics.last_step) + curves(metrics, evaluation) +
           ladder(evaluation) + judgement(evaluation) + pictures(run) + terms(evaluation) +
           sweep(evaluation) + faithfulness(description);
