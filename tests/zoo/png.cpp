@@ -5,6 +5,7 @@
 #include <png.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -86,18 +87,26 @@ TEST_CASE("png: what cannot be written is named and leaves nothing behind") {
   const Tensor images = Tensor::of(Shape{1, 1, 1, 1}, std::vector<std::uint8_t>{0});
   const std::string missing = (folder.path / "missing" / "a.png").string();
   CHECK_THROWS_WITH_AS(write_png(missing, images),
-                       ("png: " + missing +
-                        " cannot be written: No such file or directory. Check the folder and the "
-                        "space on its disk.")
+                       fmt::format("save: cannot create {}.{}.partial: No such file or directory.",
+                                   missing, getpid())
                            .c_str(),
-                       DataError);
+                       SaveError);
   const auto occupied = folder.path / "folder.png";
   std::filesystem::create_directories(occupied / "inside");
-  CHECK_THROWS_AS(write_png(occupied, images), DataError);
+  CHECK_THROWS_AS(write_png(occupied, images), SaveError);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
   CHECK_THROWS_WITH_AS(
       write_png(folder.path / "b.png", to_bytes(Tensor::of(Shape{2}, std::vector<float>{0, 1}))),
       "png: [2] of type u8 are no images: contiguous u8 [n, height, width, 1 or "
       "3]. Convert them with to_bytes.",
       Error);
+}
+
+TEST_CASE("png: more rows than a PNG can have are refused by number") {
+  CHECK_NOTHROW(require_fits_png("sample: --count", 8 * 33333, {28, 28, 1}));
+  CHECK_THROWS_WITH_AS(
+      require_fits_png("sample: --count", 8 * 33333 + 1, {28, 28, 1}),
+      "sample: --count: 266665 images are a picture of 242 x 1000022 pixels, and a "
+      "PNG has at most 1000000 a side. Take at most 266664.",
+      UsageError);
 }

@@ -5,7 +5,7 @@
 #include "tests/zoo/tiny_run.h"
 #include "zoo/data/stored.h"
 #include "zoo/run/condition.h"
-#include "zoo/run/observer.h"
+#include "zoo/run/pictures.h"
 
 using namespace likely;
 
@@ -127,10 +127,10 @@ TEST_CASE("condition: samples lie in rows of a label each, or are all of the one
   const ModelDescription description = labelled_description();
   const Configuration configuration = resolve(description, {}, {});
   Trainer trainer(description, configuration, *data, Device::cpu);
-  Observer observer(trainer, configuration, *data, Device::cpu);
-  CHECK(observer.pictured() == 24);
-  const std::vector<std::uint8_t> rows = observer.samples(24, 1).to_vector<std::uint8_t>(),
-                                  twos = observer.samples(5, 1, {2, 3}).to_vector<std::uint8_t>();
+  Pictures pictures(trainer, nullptr, Device::cpu, "tiny");
+  CHECK(pictures.usual_count() == 24);
+  const std::vector<std::uint8_t> rows = pictures.samples(24, 1).to_vector<std::uint8_t>(),
+                                  twos = pictures.samples(5, 1, {2, 3}).to_vector<std::uint8_t>();
   for (std::size_t i = 0; i < rows.size(); ++i)
     CHECK(rows[i] == std::lround(255 * static_cast<double>(i / 4 / 8) / 8));
   CHECK(twos == std::vector<std::uint8_t>(20, 191));  // 3 · 2 / 8

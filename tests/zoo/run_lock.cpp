@@ -1,5 +1,4 @@
 #include "zoo/run/run_lock.h"
-
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -8,6 +7,8 @@
 #include <cerrno>
 
 #include "tests/zoo/tiny_run.h"
+#include "zoo/run/run_start.h"
+#include "zoo/run/run_start.h"
 
 using namespace likely;
 
@@ -146,12 +147,17 @@ TEST_CASE("run lock: a run goes on as soon as its process has ended, however tha
 TEST_CASE("run lock: two that begin in one new folder are not both let in") {
   const TemporaryFolder folder;
   const Configuration configuration = resolve(tiny_description(), {}, {});
-  const RunDirectory first = RunDirectory::create(folder / "run", configuration);
-  std::filesystem::remove(folder / "run/config.toml");  // as if the first were not as far yet
-  std::filesystem::remove_all(folder / "run/checkpoints");
-  std::filesystem::remove_all(folder / "run/samples");
+  const RunDirectory here = RunDirectory::planned(folder / "run"),
+                     there = RunDirectory::planned(folder / "run");
+  RunStart first(here, true, real_file_system()), second(there, true, real_file_system());
+  first.write(configuration, Device::cpu);
+  const auto before = all_in(folder / "run");
   CHECK(message_of<UsageError>([&] {
-          RunDirectory::create(folder / "run", configuration);
+          second.write(configuration, Device::cpu);
+        }).starts_with(fmt::format("train: process {} on host {} writes ", getpid(), host())));
+  CHECK((all_in(folder / "run") == before));
+  CHECK(message_of<UsageError>([&] {
+          RunDirectory::planned(folder / "run");
         }).starts_with(fmt::format("train: process {} on host {} writes ", getpid(), host())));
 }
 
@@ -226,7 +232,7 @@ TEST_CASE("run lock: a folder of other things is left as it is") {
   folder.write("notes", {});
   const auto before = all_in(folder.path());
   CHECK(message_of<UsageError>([&] {
-          RunDirectory::create(folder.path(), resolve(tiny_description(), {}, {}));
+          RunDirectory::planned(folder.path());
         }).starts_with("train: " + folder.path() + " already holds files."));
   CHECK((all_in(folder.path()) == before));
 }

@@ -292,9 +292,11 @@ TEST_CASE("training: a save that fails is tried again; only the last one decides
 
 TEST_CASE("run directory: one that holds files is never written over") {
   const TemporaryFolder folder;
-  const Configuration configuration = resolve(tiny_description(), {}, {});
-  RunDirectory::create(folder / "run", configuration);
-  CHECK(message_of<UsageError>([&] { RunDirectory::create(folder / "run", configuration); }) ==
+  folder.write("run/notes.txt", {1});
+  CHECK(message_of<UsageError>([&] { RunDirectory::planned(folder / "run"); }) ==
+        fmt::format("train: {}/run already holds files. Choose another --out.", folder.path()));
+  std::filesystem::create_directories(folder / "run/checkpoints/step-4");
+  CHECK(message_of<UsageError>([&] { RunDirectory::planned(folder / "run"); }) ==
         fmt::format("train: {0}/run already holds files. Go on with `likely resume {0}/run`, or "
                     "choose another --out.",
                     folder.path()));

@@ -28,7 +28,7 @@ inline int run(const std::string& folder, const std::map<std::string, std::strin
       there ? RunDirectory::open(folder).read_configuration(description, given(settings))
             : resolve(description, {}, given(settings));
   const RunDirectory directory = there ? RunDirectory::open_to_write(folder, "resume", files)
-                                       : RunDirectory::create(folder, configuration);
+                                       : RunDirectory::planned(folder, files);
   const Captured results(1);
   return train(description, configuration, directory, there ? Beginning::resumed : Beginning::fresh,
                {Verbosity::quiet, Output::text, &files});

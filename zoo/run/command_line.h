@@ -12,6 +12,7 @@ namespace likely {
 // Checks of an option that takes whole numbers, or numbers, of this range alone.
 CLI::Validator whole_number_in(const Range& range);
 CLI::Validator number_in(const Range& range);
+constexpr Range of_counts{1, 1e6};
 
 class CommandLine {
  public:

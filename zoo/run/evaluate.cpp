@@ -283,7 +283,7 @@ double Evaluation::bits_per_dimension() const {
 }
 
 std::string Evaluation::to_json() const {
-  Json json{{"model", model}, {"data", data}, {"split", split}, {"count", count}};
+  Json json{{"model", model}, {"data", data}, {"split", split}, {"step", step}, {"count", count}};
   if (!by_samples())
     add_likelihood(json, *this);
   if (by_samples() || judged > 0)

@@ -28,6 +28,7 @@ Tensor held_out_images(const DataSet& data, Split split, std::int64_t count, std
 
 struct Evaluation {
   std::string model, data, split;
+  std::int64_t step = 0;  // of the run, after which this was measured
   std::int64_t count = 0, importance_samples = 1, parameters = 0, dimensions = 0;
   Likelihood likelihood;
   Summary summary;

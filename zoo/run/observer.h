@@ -2,7 +2,7 @@
 // The same code runs on `meta` for a plan.
 #pragma once
 #include "zoo/run/evaluate.h"
-#include "zoo/run/trainer.h"
+#include "zoo/run/pictures.h"
 
 namespace likely {
 
@@ -15,30 +15,18 @@ class Observer {
   // against validation data while training, test data at its end.
   Evaluation evaluate(Split split);
 
-  // Of a model of images given their label.
-  struct Given {
-    std::optional<std::int64_t> label = {};  // of all samples; without one, rows of each in turn
-    double guidance = 1;
-  };
-  // Bytes, [n, height, width, channels], the same noise for the same seed: samples (points all in
-  // one picture); and rows of test images above rows of their reconstructions, undefined where the
-  // model has none.
-  Tensor samples(std::int64_t count, std::uint64_t seed, const Given& given = {{}, 1});
-  // Rows of `columns` samples from one draw of z to another; undefined where the model has no z.
-  Tensor interpolations(std::int64_t rows, std::uint64_t seed);
+  Pictures& pictures() { return pictures_; }
+  // Rows of test images above rows of their reconstructions; undefined where the model has none.
   Tensor reconstructions();
-  static constexpr std::int64_t columns = 8;
-  std::int64_t pictured() const;  // samples, usually
 
  private:
-  void require_drawable(const Tensor& samples) const;  // Diverged where one is not finite
-  Tensor picture(const Tensor& samples) const;
-  Tensor as_bytes(const Tensor& images) const;
+  std::string of() const { return configuration_.model + " on " + data_.name(); }
 
   Trainer& trainer_;
   const Configuration& configuration_;
   const DataSet& data_;
   Device device_;
+  Pictures pictures_;
   Tensor validation_;
 };
 

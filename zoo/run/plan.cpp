@@ -41,7 +41,8 @@ void rehearse(const ModelDescription& description, const Configuration& configur
   }
   observer.evaluate(Split::validation);
   {
-    const Tensor samples = observer.samples(observer.pictured(), configuration.seed());
+    const Tensor samples =
+        observer.pictures().samples(observer.pictures().usual_count(), configuration.seed());
     const Tensor rebuilt = observer.reconstructions();
   }
   observer.evaluate(Split::test);

@@ -3,29 +3,39 @@
 #include "zoo/run/png.h"
 
 #include <png.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <csetjmp>
-#include <cstdio>
-#include <cstring>
+
+#include "zoo/run/file_system.h"
 
 namespace likely {
 namespace {
+
+constexpr std::int64_t largest_side = PNG_USER_HEIGHT_MAX;  // of libpng, as it is built
 
 struct Picture {
   std::int64_t height, width, channels;
   std::vector<std::uint8_t> pixels;
 };
 
+// Of images of height × width.
+Picture measured(std::int64_t count, std::int64_t height, std::int64_t width, std::int64_t channels,
+                 const Grid& grid) {
+  const std::int64_t columns = std::min(grid.columns, count);
+  const std::int64_t rows = (count + columns - 1) / columns;
+  return {rows * (height + grid.padding) + grid.padding,
+          columns * (width + grid.padding) + grid.padding,
+          channels,
+          {}};
+}
+
 Picture lay_out(const Tensor& images, const Grid& grid) {
   const std::int64_t n = images.size(0), height = images.size(1), width = images.size(2);
-  const std::int64_t channels = images.size(3), step_y = height + grid.padding;
-  const std::int64_t columns = std::min(grid.columns, n), rows = (n + columns - 1) / columns;
-  const std::int64_t step_x = width + grid.padding;
-  Picture picture{rows * step_y + grid.padding, columns * step_x + grid.padding, channels, {}};
+  const std::int64_t channels = images.size(3), columns = std::min(grid.columns, n);
+  const std::int64_t step_y = height + grid.padding, step_x = width + grid.padding;
+  Picture picture = measured(n, height, width, channels, grid);
   picture.pixels.assign(picture.height * picture.width * channels, grid.colour);
   const std::uint8_t* from = images.data<std::uint8_t>();
   for (std::int64_t i = 0; i < n; ++i)
@@ -39,15 +49,28 @@ Picture lay_out(const Tensor& images, const Grid& grid) {
 
 [[noreturn]] void leave(png_structp png, png_const_charp) { png_longjmp(png, 1); }
 
+// An exception may not pass through libpng.
+void append(png_structp png, png_bytep data, png_size_t bytes) {
+  bool good = true;
+  try {
+    static_cast<std::string*>(png_get_io_ptr(png))
+        ->append(reinterpret_cast<const char*>(data), bytes);
+  } catch (...) {
+    good = false;
+  }
+  if (!good)
+    png_error(png, "no memory");
+}
+
 // Filters off and a fixed level: small pictures, and bytes that depend on the pixels alone.
-bool encode(const Picture& picture, std::FILE* file) {
+bool encode(const Picture& picture, std::string& file) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, leave, nullptr);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_write_struct(&png, &info);
     return false;
   }
-  png_init_io(png, file);
+  png_set_write_fn(png, &file, append, nullptr);
   png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width),
                static_cast<png_uint_32>(picture.height), 8,
                picture.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
@@ -64,7 +87,17 @@ bool encode(const Picture& picture, std::FILE* file) {
 
 }  // namespace
 
-void write_png(const std::filesystem::path& path, const Tensor& images, const Grid& grid) {
+void require_fits_png(const char* what, std::int64_t count, const Shape& image, const Grid& grid) {
+  const Picture picture = measured(count, image[0], image[1], image[2], grid);
+  const std::int64_t rows = (largest_side - grid.padding) / (image[0] + grid.padding);
+  require<UsageError>(picture.height <= largest_side,
+                      "{}: {} images are a picture of {} x {} pixels, and a PNG has at most {} a "
+                      "side. Take at most {}.",
+                      what, count, picture.width, picture.height, largest_side,
+                      rows * grid.columns);
+}
+
+std::string png_of(const Tensor& images, const Grid& grid) {
   require(
       images.rank() == 4 && images.dtype() == DType::u8 && images.contiguous() &&
           images.numel() > 0 && (images.size(3) == 1 || images.size(3) == 3),
@@ -76,24 +109,14 @@ void write_png(const std::filesystem::path& path, const Tensor& images, const Gr
           "least one column and no negative padding.",
           grid.columns, grid.padding);
   const Picture picture = lay_out(images, grid);
-  const std::filesystem::path temporary = path.string() + fmt::format(".{}.part", getpid());
-  errno = 0;
-  std::FILE* const file = std::fopen(temporary.c_str(), "wb");
-  bool good = file && encode(picture, file) && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
-  int reason = errno;
-  if (file && std::fclose(file) != 0 && good) {
-    good = false;
-    reason = errno;
-  }
-  if (good && std::rename(temporary.c_str(), path.c_str()) != 0) {
-    good = false;
-    reason = errno;
-  }
-  if (!good) {
-    std::remove(temporary.c_str());
-    fail<DataError>("png: {} cannot be written: {}. Check the folder and the space on its disk.",
-                    path.string(), reason ? std::strerror(reason) : "libpng refuses its size");
-  }
+  std::string file;
+  require(encode(picture, file), "png: libpng refuses a picture of {} x {} pixels.", picture.width,
+          picture.height);
+  return file;
+}
+
+void write_png(const std::string& path, const Tensor& images, const Grid& grid) {
+  replace_file(real_file_system(), path, png_of(images, grid));
 }
 
 Tensor to_bytes(const Tensor& images) {

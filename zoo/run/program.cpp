@@ -21,12 +21,27 @@ Device apply_to_program(const Configuration& configuration) {
   return device;
 }
 
+namespace {
+
+std::filesystem::path data_directory(const Settings& settings) {
+  const std::string& given = settings.text("data-dir");
+  return given.empty() ? default_data_directory() : std::filesystem::path(given);
+}
+
+}  // namespace
+
+Configuration with_absolute_folders(Configuration configuration) {
+  const DataSetDescription& set = find_data_set(configuration.data());
+  if (set.own || !set.files.empty())
+    configuration.settings.set(
+        "data-dir", std::filesystem::absolute(data_directory(configuration.settings)).string());
+  return configuration;
+}
+
 std::unique_ptr<DataSet> data_of(const Configuration& configuration, Device device) {
   const Settings& settings = configuration.settings;
   DataOptions options;
-  options.directory = settings.text("data-dir");
-  if (options.directory.empty())
-    options.directory = default_data_directory();
+  options.directory = data_directory(settings);
   if (settings.text("binarisation") != "usual")
     options.binarisation = binarisation_of(settings.text("binarisation"));
   options.seed = static_cast<std::uint64_t>(settings.integer("data-seed"));

@@ -3,56 +3,40 @@
 #include <ctime>
 #include <filesystem>
 
+#include "zoo/run/checkpoint.h"
+#include "zoo/run/output_place.h"
+
 namespace likely {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-bool holds_files(const std::string& folder) {
+RunDirectory RunDirectory::planned(const std::string& path, FileSystem& files) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.path().filename() != RunLock::file_name)
-      return true;
-  return false;
-}
-
-// The lock of a new run's folder, which holds nothing.
-std::shared_ptr<RunLock> lock_new(const std::string& path, FileSystem& files) {
-  const auto require_empty = [&] {
-    require<UsageError>(!holds_files(path),
-                        "train: {} already holds files. Go on with `likely resume {}`, or choose "
-                        "another --out.",
-                        path, path);
-  };
-  if (holds_files(path))
-    RunLock::require_free(path, "train", files);
-  require_empty();
-  if (files.make_folder(path) != 0)
-    fail_to_save("make the folder " + path);
-  auto lock = std::make_shared<RunLock>(path, "train", files);
-  require_empty();  // another one may have begun and ended meanwhile
-  return lock;
-}
-
-}  // namespace
-
-RunDirectory RunDirectory::create(const std::string& path, const Configuration& configuration,
-                                  FileSystem& files) {
-  std::error_code error;
-  const bool there = fs::exists(path, error);
-  require<UsageError>(!there || fs::is_directory(path, error),
+  require<UsageError>(!fs::exists(path, error) || fs::is_directory(path, error),
                       "train: {} is a file. Choose another --out.", path);
-  const fs::path parent = fs::path(path).parent_path();
-  if (!parent.empty())
-    fs::create_directories(parent, error);
-  RunDirectory run(path);
-  run.lock_ = lock_new(path, files);
-  for (const std::string& folder : {run.checkpoints(), run.samples()})
-    if (files.make_folder(folder) != 0)
-      fail_to_save("make the folder " + folder);
-  replace_file(files, run.configuration(), configuration.to_toml());
+  const RunDirectory run(path);
+  run.require_unused(files);
+  fs::path writable = fs::absolute(path);
+  while (!fs::exists(writable, error) && writable.has_relative_path())
+    writable = writable.parent_path();
+  require_writable("train: --out " + path, writable.string(), files);
   return run;
+}
+
+void RunDirectory::require_unused(FileSystem& files) const {
+  std::error_code error;
+  bool unused = true;
+  for (const auto& entry : fs::directory_iterator(path_, error))
+    unused = unused && entry.path().filename() == RunLock::file_name;
+  if (unused)
+    return;
+  RunLock::require_free(path_, "train", files);
+  const bool saved = !CheckpointFolder(checkpoints()).empty(),
+             started = fs::exists(configuration(), error);
+  fail<UsageError>("train: {} already holds files. {}hoose another --out.", path_,
+                   saved     ? fmt::format("Go on with `likely resume {}`, or c", path_)
+                   : started ? "They are of a run without a checkpoint: remove them, or c"
+                             : "C");
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
@@ -67,6 +51,7 @@ RunDirectory RunDirectory::open(const std::string& path) {
 RunDirectory RunDirectory::open_to_write(const std::string& path, const std::string& verb,
                                          FileSystem& files) {
   RunDirectory run = open(path);
+  require_writable(verb + ": the run", path, files);
   run.lock_ = std::make_shared<RunLock>(path, verb, files);
   return run;
 }

@@ -10,10 +10,11 @@ namespace likely {
 
 class RunDirectory {
  public:
-  // Makes the folder, to be written by this process alone; UsageError where something is in it
-  // already.
-  static RunDirectory create(const std::string& path, const Configuration& configuration,
-                             FileSystem& files = real_file_system());
+  // Of a new run, to be made (run_start.h) once all else is known to be well. UsageError where
+  // something is there already, or nothing could be made there.
+  static RunDirectory planned(const std::string& path, FileSystem& files = real_file_system());
+  // UsageError where a new run cannot have this folder: it holds files, or another process has it.
+  void require_unused(FileSystem& files) const;
   // UsageError where `path` holds no run.
   static RunDirectory open(const std::string& path);
   // For a verb that writes into it; UsageError where another process does (run_lock.h).

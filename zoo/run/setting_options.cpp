@@ -30,6 +30,14 @@ void SettingOptions::add_to(CLI::App& verb, const ModelDescription& description)
       ->group("Run");
 }
 
+void SettingOptions::add_changes_to(CLI::App& verb, const ModelDescription& description) {
+  add(verb, "threads", "CPU threads; any number gives the same bits", "Run");
+  add(verb, "data-dir", "folder of downloaded data", "Run");
+  for (const Setting& setting : description.settings)
+    if (!setting.decides_bits && setting.name != "steps")
+      add(verb, setting.name, setting.help + " [the run's]", "Model");
+}
+
 void SettingOptions::add(CLI::App& verb, const std::string& name, const std::string& help,
                          const char* group) {
   verb.add_option("--" + name, values_[name], help)->type_name("")->group(group);

@@ -10,6 +10,8 @@ class SettingOptions {
  public:
   // All settings of the run and of its model, --preset and --config.
   void add_to(CLI::App& verb, const ModelDescription& description);
+  // Those that a run which is there may have otherwise, but for its steps.
+  void add_changes_to(CLI::App& verb, const ModelDescription& description);
   void add(CLI::App& verb, const std::string& name, const std::string& help, const char* group);
 
   GivenSettings given() const;

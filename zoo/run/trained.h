@@ -6,19 +6,34 @@
 
 namespace likely {
 
-struct TrainedRun {
-  // With the weights of the run's last checkpoint, and settings of the run but for `changes`.
+class TrainedRun {
+ public:
+  // With the weights of the run's last checkpoint, and settings of the run but for `changes`. Reads
+  // no data where the checkpoint tells what the model was built for.
   TrainedRun(const ModelDescription& description, const RunDirectory& run,
              const GivenSettings& changes);
 
+  // The run's data, read when first asked for. DataError where it is not there, or is of another
+  // kind than the model was built for.
+  const DataSet& data();
+  const PointMixture* modes();  // null of images
+
   Configuration configuration;
   Device device;
-  std::unique_ptr<DataSet> data;
+
+ private:
+  const DataSet& read_data();
+
+  Checkpoint checkpoint_;  // until it is restored
+  std::unique_ptr<DataSet> data_;
+
+ public:
+  DataFacts facts;
   Trainer trainer;
 };
 
 // The samples of the model as its run initialised it.
-Figures judge_untrained(const ModelDescription& description, const TrainedRun& trained,
+Figures judge_untrained(const ModelDescription& description, TrainedRun& trained,
                         const Effort& effort);
 
 }  // namespace likely

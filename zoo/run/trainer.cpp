@@ -68,11 +68,20 @@ Random random_for(Occasion occasion, std::uint64_t seed, Device device) {
 
 Trainer::Trainer(const ModelDescription& description, const Configuration& configuration,
                  const DataSet& data, Device device)
+    : Trainer(description, configuration, facts_of(data), &data, device) {}
+
+Trainer::Trainer(const ModelDescription& description, const Configuration& configuration,
+                 const DataFacts& data, Device device)
+    : Trainer(description, configuration, data, nullptr, device) {}
+
+Trainer::Trainer(const ModelDescription& description, const Configuration& configuration,
+                 DataFacts facts, const DataSet* data, Device device)
     : configuration_(configuration),
+      facts_(std::move(facts)),
       data_(data),
       device_(device),
       model_(description.make(configuration.settings,
-                              {configuration.data(), data.image(), data.levels(), data.classes()})),
+                              {configuration.data(), facts_.image, facts_.levels, facts_.classes})),
       schedule_(schedule_of(configuration.settings)),
       state_(make_step_state(first_state(configuration.seed()), device)),
       data_state_(make_step_state(first_state(configuration.seed()), host_of(device))),
@@ -93,8 +102,13 @@ Trainer::Trainer(const ModelDescription& description, const Configuration& confi
         trained.optimiser->commits(network.module);
 }
 
+const DataSet& Trainer::data() const {
+  require(data_, "train: this trainer was made to ask its model, without data.");
+  return *data_;
+}
+
 std::int64_t Trainer::batches_an_epoch() const {
-  const std::int64_t size = data_.size(Split::train);
+  const std::int64_t size = data().size(Split::train);
   const std::int64_t batch = configuration_.settings.integer("batch");
   return size == DataSet::endless ? 0 : (size + batch - 1) / batch;
 }
@@ -112,7 +126,7 @@ std::vector<std::int64_t> Trainer::rows_of(std::int64_t batch) {
                      begin = batch % an_epoch * configuration_.settings.integer("batch");
   if (epoch != order_epoch_)
     order_ =
-        shuffled(data_.size(Split::train), "shuffle", epoch, data_state_, configuration_.seed());
+        shuffled(data().size(Split::train), "shuffle", epoch, data_state_, configuration_.seed());
   order_epoch_ = epoch;
   return {order_.begin() + begin, order_.begin() + begin + size};
 }
@@ -121,7 +135,7 @@ std::int64_t Trainer::size_of(std::int64_t batch) const {
   const std::int64_t whole = configuration_.settings.integer("batch"),
                      an_epoch = batches_an_epoch();
   return an_epoch == 0 ? whole
-                       : std::min(whole, data_.size(Split::train) - batch % an_epoch * whole);
+                       : std::min(whole, data().size(Split::train) - batch % an_epoch * whole);
 }
 
 // Images and labels, the latter undefined where the model takes none.
@@ -130,8 +144,8 @@ std::pair<Tensor, Tensor> Trainer::host_batch(std::int64_t batch) {
   StepState now = first_state(configuration_.seed());
   now.update = static_cast<std::uint64_t>(batch);
   write_step_state(data_state_, now);
-  return {data_.batch_on_host(Split::train, rows, {data_state_, purpose_hash("train/images"), 0}),
-          model_->classes() > 0 ? data_.labels_on_host(Split::train, rows) : Tensor()};
+  return {data().batch_on_host(Split::train, rows, {data_state_, purpose_hash("train/images"), 0}),
+          model_->classes() > 0 ? data().labels_on_host(Split::train, rows) : Tensor()};
 }
 
 Batch Trainer::next_batch() {
@@ -155,10 +169,10 @@ Checkpoint Trainer::checkpoint() const {
   result.hash = configuration_.hash();
   result.facts = {{"batches", fmt::format("{}", batches_)},
                   {"model", configuration_.model},
-                  {"data", data_.name()},
                   {"seed", fmt::format("{}", configuration_.seed())},
                   {"kernels", kernels::chosen_kernels()},
                   {"choices", kernels::remembered_choices()}};
+  record_data(facts_, result.facts);
   for (const Trained& trained : networks_) {
     for (const auto& [name, tensor] : trained.optimiser->tensors()) {
       if (name.starts_with("model/"))

@@ -8,9 +8,9 @@
 
 #include "kernels/graph.h"
 #include "nn/schedule.h"
-#include "zoo/data/data_set.h"
 #include "zoo/run/checkpoint.h"
 #include "zoo/run/configuration.h"
+#include "zoo/run/data_facts.h"
 
 namespace likely {
 
@@ -29,6 +29,9 @@ class Trainer : public StepContext {
   // `data` lies on `device` and outlives the trainer.
   Trainer(const ModelDescription& description, const Configuration& configuration,
           const DataSet& data, Device device);
+  // Without data: to restore a model and ask it, not to train.
+  Trainer(const ModelDescription& description, const Configuration& configuration,
+          const DataFacts& data, Device device);
 
   // One turn of the loop. Throws Diverged, naming op, output and index, where the loss or a
   // gradient is not finite: then the parameters are as before that update.
@@ -80,6 +83,9 @@ class Trainer : public StepContext {
     std::uint64_t failed;  // the count of updates before the one that was not finite
   };
 
+  Trainer(const ModelDescription& description, const Configuration& configuration, DataFacts facts,
+          const DataSet* data, Device device);
+  const DataSet& data() const;
   void run_step(Kind& kind);
   Kind* recordable_kind();
   void fill(Kind& kind);
@@ -98,7 +104,8 @@ class Trainer : public StepContext {
   std::string named(const Trained& trained, const std::string& name) const;
 
   Configuration configuration_;
-  const DataSet& data_;
+  DataFacts facts_;
+  const DataSet* data_;  // null where it does not train
   Device device_;
   std::unique_ptr<Model> model_;
   std::vector<Trained> networks_;

@@ -2,7 +2,7 @@
 
 #include <malloc.h>
 
-#include <nlohmann/json.hpp>
+#include <filesystem>
 #include <optional>
 
 #include "kernels/backend.h"
@@ -15,6 +15,8 @@
 #include "zoo/run/png.h"
 #include "zoo/run/program.h"
 #include "zoo/run/report.h"
+#include "zoo/run/results.h"
+#include "zoo/run/run_start.h"
 #include "zoo/run/signals.h"
 
 namespace likely {
@@ -31,7 +33,10 @@ class TrainingRun {
 
   void restore();
   void begin_again(const std::function<void(const std::string&)>& warn) const;
+  bool complete() const;
+  int say_complete() const;
   void begin();
+  void train();
   void turn();
   bool take_found(Trainer::Wait wait);
   void evaluate(Metrics::Values& line);
@@ -58,12 +63,16 @@ class TrainingRun {
   std::unique_ptr<DataSet> data_;
   Trainer trainer_;
   CheckpointFolder checkpoints_;
+  RunStart start_;
   std::optional<Metrics> metrics_;
   std::optional<Observer> observer_;
   std::optional<Progress> progress_;
   ProgressPlan plan_;
   ProgressValues values_;
   std::optional<Evaluation> latest_;
+  // Of test images at the step that was resumed, where no step follows: it may be more careful than
+  // training makes them.
+  nlohmann::ordered_json kept_;
   Metrics::Values held_out_;  // the first number of the newest diagnosis, if any
   std::string verdict_;       // and its words
   std::int64_t saved_step_ = -1, drawn_step_ = -1, found_step_ = 0;
@@ -81,12 +90,23 @@ TrainingRun::TrainingRun(const ModelDescription& description, const Configuratio
       device_(apply_to_program(configuration)),
       data_(data_of(configuration, device_)),
       trainer_(description, configuration, *data_, device_),
-      checkpoints_(run.checkpoints(), *options.files) {
+      checkpoints_(run.checkpoints(), *options.files),
+      start_(run, beginning == Beginning::fresh, *options.files) {
   if (beginning == Beginning::resumed)
     restore();
-  replace_file(*options.files, run.environment(), environment_json(device_));
-  metrics_.emplace(run.metrics(), trainer_.step(), *options.files);
+  if (beginning == Beginning::resumed && trainer_.step() >= steps_)
+    kept_ = kept_evaluation(run, data_->split_name(Split::test), trainer_.step());
+  if (complete())
+    return;
   observer_.emplace(trainer_, configuration_, *data_, device_);
+  metrics_.emplace(run.metrics(), trainer_.step(), *options.files);
+  start_.write(configuration, device_);
+}
+
+// Whether nothing is left to do: the steps are done, and what comes after them was written.
+bool TrainingRun::complete() const {
+  return !kept_.is_null() && trainer_.step() == saved_step_ &&
+         std::filesystem::exists(run_.picture("samples", saved_step_));
 }
 
 void TrainingRun::restore() {
@@ -136,11 +156,26 @@ void TrainingRun::begin() {
   progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
                              description_.name, data_->name(), trainer_.parameter_count(), steps_,
                              plan_.images_a_batch, run_.path()));
+  if (!metrics_->notice().empty())
+    progress_->say(metrics_->notice());
 }
 
 int TrainingRun::go() {
+  if (complete())
+    return say_complete();
   const SignalGuard signals;
-  begin();
+  try {
+    begin();
+    train();
+  } catch (...) {
+    if (found_step_ == 0 && saved_step_ < 0)
+      start_.take_back();
+    throw;
+  }
+  return requested_exit() ? stop(requested_exit()) : finish();
+}
+
+void TrainingRun::train() {
   try {
     while (trainer_.step() < steps_ && !requested_exit())
       turn();
@@ -151,7 +186,16 @@ int TrainingRun::go() {
     try_to("write metrics", [&] { metrics_->flush(); });
     throw;
   }
-  return requested_exit() ? stop(requested_exit()) : finish();
+}
+
+int TrainingRun::say_complete() const {
+  if (options_.verbosity != Verbosity::quiet)
+    fmt::print(stderr,
+               "{0} has done {1} steps, and {2} are asked for: nothing is left to do, and nothing "
+               "was changed. To train on: likely resume {0} --steps {3}\n",
+               run_.path(), trainer_.step(), steps_, 2 * trainer_.step());
+  print_results();
+  return 0;
 }
 
 void TrainingRun::turn() {
@@ -205,25 +249,12 @@ void TrainingRun::evaluate(Metrics::Values& line) {
     latest_ = found;
   else
     progress_->say(fmt::format("step {}: {}", trainer_.step(), found.not_finite));
-  if (found.by_samples()) {
-    for (const Figure& figure : found.samples)
-      line.emplace_back(figure.key, figure.value);
-    add_diagnosis(found.diagnosis, line);
-    return;
-  }
-  const Summary& summary = found.summary;
-  values_.nats = summary.nats;
-  values_.gap = summary.gap;
-  line.emplace_back("negative_log_likelihood_nats", summary.nats);
-  const auto or_null = [](const std::optional<double>& error) { return error.value_or(NAN); };
-  line.emplace_back("standard_error_nats", or_null(summary.standard_error));
-  if (summary.gap) {
-    line.emplace_back("gap_nats", *summary.gap);
-    line.emplace_back("gap_standard_error_nats", or_null(summary.gap_standard_error));
-  }
-  for (const auto& [name, value] : found.likelihood.terms)
-    if (const auto* number = std::get_if<double>(&value))
-      line.emplace_back(name, *number);
+  const Metrics::Values values = values_of(found);
+  line.insert(line.end(), values.begin(), values.end());
+  if (found.by_samples())
+    return add_diagnosis(found.diagnosis, line);
+  values_.nats = found.summary.nats;
+  values_.gap = found.summary.gap;
 }
 
 // A verdict is said when it changes.
@@ -241,15 +272,20 @@ void TrainingRun::draw_pictures() {
     return;
   Tensor samples, rebuilt;
   try {
-    samples = observer_->samples(observer_->pictured(), configuration_.seed());
+    samples =
+        observer_->pictures().samples(observer_->pictures().usual_count(), configuration_.seed());
     rebuilt = observer_->reconstructions();
   } catch (const Diverged& diverged) {
     return progress_->say(fmt::format("step {}: {}", trainer_.step(), diverged.what()));
   }
+  const auto write_picture = [&](const char* kind, const Tensor& images) {
+    replace_file(*options_.files, run_.picture(kind, trainer_.step()),
+                 png_of(images, {Pictures::columns}));
+  };
   try_to("draw samples", [&] {
-    write_png(run_.picture("samples", trainer_.step()), samples, {Observer::columns});
+    write_picture("samples", samples);
     if (rebuilt.defined())
-      write_png(run_.picture("reconstructions", trainer_.step()), rebuilt, {Observer::columns});
+      write_picture("reconstructions", rebuilt);
     drawn_step_ = trainer_.step();
   });
 }
@@ -313,41 +349,38 @@ int TrainingRun::finish() {
   if (!failure_.empty())
     write_all();
   const bool saved = failure_.empty();
-  const Evaluation last = observer_->evaluate(Split::test);
-  if (last.not_finite.empty())
-    latest_ = last;
+  std::string not_finite;
+  if (kept_.is_null()) {
+    const Evaluation last = observer_->evaluate(Split::test);
+    not_finite = last.not_finite;
+    if (not_finite.empty())
+      latest_ = last;
+  }
   const Allocator::Counters memory = allocator_of(device_).counters();
   allocator_of(device_).trim();
-  if (last.not_finite.empty() && !last.by_samples())
+  if (not_finite.empty() && latest_ && !latest_->by_samples())
     latest_->baselines = baseline_ladder(*data_);
   write_report();
   progress_->say(fmt::format("peak memory of tensors: {} bytes in use, {} held", memory.peak_in_use,
                              memory.peak_held),
                  Verbosity::verbose);
-  if (!last.not_finite.empty())
+  if (!not_finite.empty())
     latest_.reset();  // of an earlier step
   print_results();
-  require<Diverged>(last.not_finite.empty(), "{}", last.not_finite);
+  require<Diverged>(not_finite.empty(), "{}", not_finite);
   return saved && failure_.empty() ? 0 : 4;
 }
 
 void TrainingRun::print_results() const {
-  const std::string pictures = run_.picture("samples", trainer_.step());
+  const std::string drawn = run_.picture("samples", trainer_.step());
+  const bool is_drawn = complete() || drawn_step_ == trainer_.step();
+  const Results results{trainer_.step(), is_drawn ? drawn : "", latest_ ? &*latest_ : nullptr,
+                        kept_};
   if (options_.output == Output::json) {
-    nlohmann::ordered_json json{{"run", run_.path()},
-                                {"steps", trainer_.step()},
-                                {"samples", pictures},
-                                {"report", run_.report()}};
-    if (latest_)
-      json["evaluation"] = nlohmann::ordered_json::parse(latest_->to_json());
-    fmt::print("{}\n", json.dump(2));
+    fmt::print("{}", results_json(run_, results));
     return;
   }
-  if (latest_)
-    fmt::print("{}", latest_->to_table());
-  if (drawn_step_ == trainer_.step())
-    fmt::print("samples  {}\n", pictures);
-  fmt::print("report   {}\nrun      {}\n", run_.report(), run_.path());
+  fmt::print("{}", results_table(run_, results));
   if (latest_ && description_.evaluation_samples > 1)
     fmt::print("A tighter bound on all test images: likely evaluate {}\n", run_.path());
 }

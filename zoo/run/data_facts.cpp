@@ -1,0 +1,59 @@
+#include "zoo/run/data_facts.h"
+
+#include <charconv>
+
+namespace likely {
+namespace {
+
+// The whole numbers of "28 28 1"; DataError where there is anything else, or one above `most`.
+std::vector<std::int64_t> numbers_in(const std::string& text, std::int64_t most) {
+  std::vector<std::int64_t> numbers;
+  const char *at = text.data(), *const end = at + text.size();
+  while (at < end) {
+    std::int64_t number = -1;
+    const auto [rest, error] = std::from_chars(at, end, number);
+    require<DataError>(
+        error == std::errc() && number >= 0 && number <= most && (rest == end || *rest == ' '),
+        "checkpoint: its state.json tells of data what cannot be: \"{}\".", text.substr(0, 40));
+    numbers.push_back(number);
+    at = rest == end ? end : rest + 1;
+  }
+  return numbers;
+}
+
+}  // namespace
+
+DataFacts facts_of(const DataSet& data) {
+  return {data.name(), data.image(), data.levels(), data.classes()};
+}
+
+void record_data(const DataFacts& data, std::map<std::string, std::string>& facts) {
+  std::string image;
+  for (int axis = 0; axis < data.image.rank(); ++axis)
+    image += fmt::format("{}{}", axis > 0 ? " " : "", data.image[axis]);
+  facts["data"] = data.name;
+  facts["data_image"] = image;
+  facts["data_levels"] = fmt::format("{}", data.levels);
+  facts["data_classes"] = fmt::format("{}", data.classes);
+}
+
+std::optional<DataFacts> recorded_data(const std::map<std::string, std::string>& facts) {
+  for (const char* key : {"data", "data_image", "data_levels", "data_classes"})
+    if (!facts.contains(key))
+      return std::nullopt;
+  const auto image = numbers_in(facts.at("data_image"), 1 << 16),
+             levels = numbers_in(facts.at("data_levels"), 256),
+             classes = numbers_in(facts.at("data_classes"), 1 << 16);
+  require<DataError>(
+      (image.size() == 1 || image.size() == 3) && levels.size() == 1 && classes.size() == 1,
+      "checkpoint: its state.json tells of data what cannot be: images of {}, {} "
+      "levels, {} classes.",
+      facts.at("data_image").substr(0, 40), facts.at("data_levels").substr(0, 40),
+      facts.at("data_classes").substr(0, 40));
+  Shape shape;
+  for (const std::int64_t extent : image)
+    shape.push_back(extent);
+  return DataFacts{facts.at("data"), shape, static_cast<int>(levels[0]), classes[0]};
+}
+
+}  // namespace likely
