@@ -8,6 +8,7 @@
 // turn, in blocks of a few milliseconds; a time is the median of its blocks, a ratio the median of
 // the ratios of neighbouring blocks: what disturbs the machine meets both.
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "bench/command.h"
@@ -18,8 +19,8 @@
 #include "kernels/optimiser.h"
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
-#include "tensor/file.h"
 #include "tensor/nearest.h"
+#include "zoo/run/output_place.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -213,6 +214,9 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void run(const Options& o) {
+  std::optional<OutputPlace> place;
+  if (!o.json.empty())
+    place.emplace("bench kernels: --json", o.json);
   set_threads(o.count);
   device = timed_device(o.where);
   on_gpu = device != Device::cpu;
@@ -240,13 +244,12 @@ void run(const Options& o) {
   table["peak_gflops"] = bench.peak > 0 ? Json(bench.peak / 1e9) : Json();
   table["copy_gigabytes_per_second"] = bench.bandwidth / 1e9;
   bench.save = [&] {
-    if (o.json.empty())
+    if (!place)
       return;
     const double mean = bench.geometric_mean("");
     table["geometric_mean"] = mean > 0 ? Json(mean) : Json();
     table["rows"] = bench.rows;
-    const std::string text = table.dump(2) + '\n';
-    save_file(o.json, [&](const ByteSink& sink) { sink(text.data(), text.size()); });
+    place->write(table.dump(2) + '\n');
   };
   if (o.precision == "bf16")
     operands = DType::bf16;

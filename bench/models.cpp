@@ -24,6 +24,7 @@
 #include "kernels/choice.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
+#include "zoo/run/output_place.h"
 #include "zoo/run/machine.h"
 
 using namespace likely;
@@ -107,6 +108,7 @@ struct Options {
   std::vector<std::string> only;
   int steps = 300, warm_up = 30, rounds = 7, threads = kernels::threads();
   bool once = false;
+  std::optional<OutputPlace> place = {};  // of --json
 
   std::string where() const {
     return device == "cpu" ? fmt::format("{} threads", threads)
@@ -135,8 +137,8 @@ void once(const Options& o) {
   getrusage(RUSAGE_SELF, &use);
   fmt::print("peak {:.0f} MiB\n", static_cast<double>(use.ru_maxrss) / 1024);
   report["peak_rss_mib"] = static_cast<double>(use.ru_maxrss) / 1024;
-  if (!o.json.empty())
-    std::ofstream(o.json) << report;
+  if (o.place)
+    o.place->write(report.dump());
 }
 
 // One part: ours and a peer's, pair by pair.
@@ -218,8 +220,8 @@ void compare(const Options& o, const std::string& self) {
               {"precision", o.precision}};
   for (const Part& part : workload.parts)
     print_part(o, workload, part, peers, pairs[part.name], result);
-  if (!o.json.empty())
-    std::ofstream(o.json) << result.dump(1) << "\n";
+  if (o.place)
+    o.place->write(result.dump(1) + "\n");
 }
 
 }  // namespace
@@ -265,6 +267,8 @@ int main(int argc, char** argv) {
   return run_command(app, argc, argv, [&] {
     require<UsageError>(o.python.empty() == o.script.empty(),
                         "bench models: --peer-python and --peer-script go together.");
+    if (!o.json.empty())
+      o.place.emplace("bench models: --json", o.json);
     timed_device(o.device);  // before the peer takes its time
     if (o.once || o.python.empty())
       once(o);
