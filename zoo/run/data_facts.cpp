@@ -24,7 +24,13 @@ std::vector<std::int64_t> numbers_in(const std::string& text, std::int64_t most)
 }  // namespace
 
 DataFacts facts_of(const DataSet& data) {
-  return {data.name(), data.image(), data.levels(), data.classes()};
+  std::string images;
+  for (const Split split : {Split::train, Split::validation, Split::test}) {
+    const std::int64_t size = data.size(split);
+    images += images.empty() ? "" : " + ";
+    images += size == DataSet::endless ? "endless" : fmt::format("{}", size);
+  }
+  return {data.name(), data.image(), data.levels(), data.classes(), data.content(), images};
 }
 
 void record_data(const DataFacts& data, std::map<std::string, std::string>& facts) {
@@ -35,6 +41,10 @@ void record_data(const DataFacts& data, std::map<std::string, std::string>& fact
   facts["data_image"] = image;
   facts["data_levels"] = fmt::format("{}", data.levels);
   facts["data_classes"] = fmt::format("{}", data.classes);
+  if (data.content.empty())
+    return;
+  facts["data_content"] = data.content;
+  facts["data_images"] = data.images;
 }
 
 std::optional<DataFacts> recorded_data(const std::map<std::string, std::string>& facts) {
@@ -53,7 +63,26 @@ std::optional<DataFacts> recorded_data(const std::map<std::string, std::string>&
   Shape shape;
   for (const std::int64_t extent : image)
     shape.push_back(extent);
-  return DataFacts{facts.at("data"), shape, static_cast<int>(levels[0]), classes[0]};
+  DataFacts data{facts.at("data"), shape, static_cast<int>(levels[0]), classes[0]};
+  if (facts.contains("data_content") && facts.contains("data_images")) {
+    data.content = facts.at("data_content");
+    data.images = facts.at("data_images");
+  }
+  return data;
+}
+
+void require_same_data(const char* verb, const DataFacts& learnt, const DataFacts& now) {
+  if (learnt.content.empty() || now.content.empty() || learnt.content == now.content)
+    return;
+  const auto shown = [](const DataFacts& data) {
+    return fmt::format("{} images of {} ({})", data.images.substr(0, 60), data.name.substr(0, 100),
+                       data.content.substr(0, 7 + 12));
+  };
+  fail<DataError>(
+      "{}: the data is not what this run learnt from: that was {}; now there are {}. Give back "
+      "what "
+      "was there, or go on with what is there now: --data-changed.",
+      verb, shown(learnt), shown(now));
 }
 
 }  // namespace likely

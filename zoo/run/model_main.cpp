@@ -40,7 +40,9 @@ class ModelMain {
     return quiet_ ? Verbosity::quiet : verbose_ ? Verbosity::verbose : Verbosity::normal;
   }
   TrainingOptions training_options() const {
-    return {verbosity(), json_ ? Output::json : Output::text};
+    return {.verbosity = verbosity(),
+            .output = json_ ? Output::json : Output::text,
+            .data_changed = data_changed_};
   }
 
   ModelDescription description_;
@@ -49,7 +51,8 @@ class ModelMain {
   std::optional<TrainedVerbs> trained_;
   std::string run_, out_;
   int directions_ = 4;
-  bool quiet_ = false, verbose_ = false, json_ = false, print_configuration_ = false;
+  bool data_changed_ = false, quiet_ = false, verbose_ = false, json_ = false,
+       print_configuration_ = false;
 };
 
 void ModelMain::add_train() {
@@ -90,6 +93,7 @@ void ModelMain::add_resume() {
   changes_.add_changes_to(verb, description_);
   changes_.add(verb, "steps", "train to this many steps in all [as before]", "Run");
   changes_.add(verb, "graphs", "steps on a GPU: on or off, the same bits [the run's]", "Run");
+  add_data_changed(verb, data_changed_);
   add_loudness(verb);
   verb.add_flag("--json", json_, "results as JSON on stdout")->group("Output");
 }

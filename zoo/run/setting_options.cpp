@@ -18,6 +18,11 @@ std::string help(const Setting& setting) {
 
 }  // namespace
 
+void add_data_changed(CLI::App& verb, bool& given) {
+  verb.add_flag("--data-changed", given, "go on though the data is not what the run learnt from")
+      ->group("Run");
+}
+
 void SettingOptions::add_to(CLI::App& verb, const ModelDescription& description) {
   add(verb, "preset", "quick: 30 s, small: 15 min on two CPU cores, paper: as published [quick]",
       "Run");

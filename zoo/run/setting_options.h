@@ -6,6 +6,9 @@
 
 namespace likely {
 
+// The flag --data-changed, of verbs that read a run's data.
+void add_data_changed(CLI::App& verb, bool& given);
+
 class SettingOptions {
  public:
   // All settings of the run and of its model, --preset and --config.

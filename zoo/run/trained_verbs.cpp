@@ -104,6 +104,7 @@ void TrainedVerbs::add_evaluate(CommandLine& line) {
                  "likely evaluate runs/first --importance-samples 5000 --count 1000 --json e.json"},
                 [this] { return evaluate(); });
   add_run(verb);
+  add_data_changed(verb, data_changed_);
   verb.add_option("--count", count_,
                   "test images, drawn at random [all]; samples to judge [5000 or 10000]")
       ->type_name("")
@@ -163,6 +164,15 @@ int TrainedVerbs::evaluate() {
   return 0;
 }
 
+const DataSet& TrainedVerbs::data_of(TrainedRun& trained, const char* verb) const {
+  const DataSet& data = trained.data();
+  if (!data_changed_)
+    require_same_data(verb, trained.facts, facts_of(data));
+  if (!quiet_ && !data.left_out().empty())
+    fmt::print(stderr, "{}\n", data.left_out());
+  return data;
+}
+
 Evaluation TrainedVerbs::evaluated(TrainedRun& trained) const {
   const SignalGuard signals;
   const Done done = this->done();
@@ -170,7 +180,7 @@ Evaluation TrainedVerbs::evaluated(TrainedRun& trained) const {
     if (!quiet_)
       fmt::print(stderr, "{}\n", text);
   };
-  const DataSet& data = trained.data();
+  const DataSet& data = data_of(trained, "evaluate");
   const std::uint64_t seed = trained.configuration.seed();
   Effort effort{.model = description_.name,
                 .samples = count_ > 0 ? count_ : judged_count(data),
@@ -208,6 +218,7 @@ void TrainedVerbs::add_audit(CommandLine& line) {
       {"likely audit runs/first", "likely audit runs/first --count 10000 --json audit.json"},
       [this] { return audit(); });
   add_run(verb);
+  add_data_changed(verb, data_changed_);
   verb.add_option("--count", count_, "test images, drawn at random [1000]")
       ->type_name("")
       ->check(whole_number_in(of_counts));
@@ -221,14 +232,15 @@ int TrainedVerbs::audit() {
   if (json_file_)
     json.emplace("audit: --json", *json_file_);
   TrainedRun trained(description_, run, changes_.given());
+  const DataSet& data = data_of(trained, "audit");
   const SignalGuard signals;
   AuditOptions options{.done = done()};
   if (count_ > 0)
     options.count = count_;
   Audit audit;
   trained.trainer.evaluating([&] {
-    audit = likely::audit(description_, trained.configuration, trained.trainer.model(),
-                          trained.data(), trained.device, options);
+    audit = likely::audit(description_, trained.configuration, trained.trainer.model(), data,
+                          trained.device, options);
   });
   fmt::print("{}", audit.to_table());
   if (json)

@@ -23,6 +23,8 @@ class TrainedVerbs {
   void require_given(const Model& model) const;
   int evaluate();
   Evaluation evaluated(TrainedRun& trained) const;
+  // Which must be what the run learnt from, unless --data-changed says otherwise.
+  const DataSet& data_of(TrainedRun& trained, const char* verb) const;
   int audit();
   int report();
   int export_weights();
@@ -37,7 +39,7 @@ class TrainedVerbs {
   std::int64_t count_ = 0, importance_samples_ = 0, also_judged_ = 0;
   std::optional<std::uint64_t> noise_seed_;
   Pictures::Given given_;
-  bool interpolate_ = false, quiet_ = false;
+  bool data_changed_ = false, interpolate_ = false, quiet_ = false;
 };
 
 }  // namespace likely

@@ -116,6 +116,9 @@ void TrainingRun::restore() {
     return;
   }
   const Checkpoint checkpoint = checkpoints_.load(warn);
+  if (const std::optional<DataFacts> learnt = recorded_data(checkpoint.facts);
+      learnt && !options_.data_changed)
+    require_same_data("resume", *learnt, facts_of(*data_));
   kernels::restore_choices(checkpoint.facts.at("choices"));
   trainer_.restore(checkpoint);
   saved_step_ = trainer_.step();
@@ -156,6 +159,8 @@ void TrainingRun::begin() {
   progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
                              description_.name, data_->name(), trainer_.parameter_count(), steps_,
                              plan_.images_a_batch, run_.path()));
+  if (const std::string left_out = data_->left_out(); !left_out.empty())
+    progress_->say(left_out);
   if (!metrics_->notice().empty())
     progress_->say(metrics_->notice());
 }

@@ -12,6 +12,7 @@ struct TrainingOptions {
   Verbosity verbosity = Verbosity::normal;
   Output output = Output::text;
   FileSystem* files = &real_file_system();
+  bool data_changed = false;  // go on though the data is not what the run learnt from
 };
 
 enum class Beginning { fresh, resumed };
