@@ -1,11 +1,10 @@
 // What the benchmarks' command lines share: exit codes, and the device that is timed.
 #pragma once
-#include <CLI/CLI.hpp>
-#include <cstdio>
 #include <string>
 
 #include "kernels/gpu.h"
 #include "tensor/error.h"
+#include "zoo/run/command_line.h"
 #include "zoo/run/machine.h"
 
 namespace likely {
@@ -24,22 +23,14 @@ inline Device timed_device(const std::string& name) {
   return device_named(name);
 }
 
-// Parses the arguments and runs: 0, 1 for wrong usage, 2 for anything else.
+// A program's main: reads the words and runs, with the exit codes of run_program().
 template <class Run>
 int run_command(CLI::App& app, int argc, char** argv, Run run) {
-  try {
-    app.parse(argc, argv);
-    run();
+  return run_program([&] {
+    if (parse(app, argc, argv))
+      run();
     return 0;
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 1;
-  } catch (const UsageError& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 2;
-  }
+  });
 }
 
 }  // namespace likely

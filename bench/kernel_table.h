@@ -22,6 +22,7 @@
 #include "kernels/parallel.h"
 #include "kernels/pointwise.h"
 #include "kernels/random.h"
+#include "tensor/streams.h"
 
 namespace likely::kernels {
 
@@ -155,7 +156,7 @@ struct Bench {
       names.push_back(name);
     if (device == Device::meta || name.find(filter) == std::string::npos)
       return;
-    fmt::print("{}", std::exchange(title, ""));
+    to_stdout("{}", std::exchange(title, ""));
     const auto same = [&](const Json& other) {
       return other["name"] == row["name"] && other.value("sizes", "") == row.value("sizes", "");
     };
@@ -175,11 +176,10 @@ struct Bench {
       row = *before;
     }
     if (row.contains("error"))
-      fmt::print("{:<26}{:>22}  {}\n", name, row.value("sizes", ""),
-                 row["error"].get<std::string>());
+      to_stdout("{:<26}{:>22}  {}\n", name, row.value("sizes", ""),
+                row["error"].get<std::string>());
     else
       print(row);
-    std::fflush(stdout);
   }
 
   // Whether the vendor has this problem too: own serves what it has not.
@@ -222,10 +222,10 @@ struct Bench {
                        ? fmt::format(fmt::runtime(format), scale * row[key].get<double>())
                        : "-";
           };
-          fmt::print("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", row["name"].get<std::string>(),
-                     row["sizes"].get<std::string>(), cell("own_us", "{:.1f}"),
-                     cell("own_gflops", "{:.1f}"), cell("vendor_gflops", "{:.1f}"),
-                     cell("ratio", "{:.2f}"), cell("share_of_peak", "{:.0f} %", 100));
+          to_stdout("{:<26}{:>22}{:>10}{:>9}{:>9}{:>8}{:>9}\n", row["name"].get<std::string>(),
+                    row["sizes"].get<std::string>(), cell("own_us", "{:.1f}"),
+                    cell("own_gflops", "{:.1f}"), cell("vendor_gflops", "{:.1f}"),
+                    cell("ratio", "{:.2f}"), cell("share_of_peak", "{:.0f} %", 100));
         });
   }
 
@@ -279,9 +279,9 @@ struct Bench {
       row["share_of_copy"] = bytes / t.own / bandwidth;
     };
     add({{"name", name}}, measure, [](const Json& row) {
-      fmt::print("{:<41}{:>10.1f}{:>9.1f}{:>7.0f} %\n", row["name"].get<std::string>(),
-                 row["own_us"].get<double>(), row["gigabytes_per_second"].get<double>(),
-                 100 * row["share_of_copy"].get<double>());
+      to_stdout("{:<41}{:>10.1f}{:>9.1f}{:>7.0f} %\n", row["name"].get<std::string>(),
+                row["own_us"].get<double>(), row["gigabytes_per_second"].get<double>(),
+                100 * row["share_of_copy"].get<double>());
     });
   }
 

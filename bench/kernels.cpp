@@ -42,7 +42,7 @@ void products(Bench& bench) {
   bench.layer("vae 20-500", 128, 20, 500);
   bench.layer("vae 500-784", 128, 500, 784);
   if (const double mean = bench.geometric_mean("matmul"); mean > 0)
-    fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
+    to_stdout("geometric mean of vendor time / own time: {:.3f}\n", mean);
 }
 
 void convolutions(Bench& bench) {
@@ -50,12 +50,12 @@ void convolutions(Bench& bench) {
   for (const ConvolutionLayer& layer : convolution_layers)
     bench.convolutions(layer);
   if (const double mean = bench.geometric_mean("convolution"); mean > 0)
-    fmt::print("geometric mean of vendor time / own time: {:.3f}\n", mean);
+    to_stdout("geometric mean of vendor time / own time: {:.3f}\n", mean);
   std::string before;
   for (const ConvolutionLayer& layer : convolution_layers)
     if (const double mean = bench.geometric_mean("convolution", layer.workload);
         mean > 0 && layer.workload != before) {
-      fmt::print("  {}: {:.3f}\n", layer.workload, mean);
+      to_stdout("  {}: {:.3f}\n", layer.workload, mean);
       before = layer.workload;
     }
 }
@@ -253,15 +253,15 @@ void run(const Options& o) {
   };
   if (o.precision == "bf16")
     operands = DType::bf16;
-  fmt::print("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n",
-             on_gpu ? "cuda" : fmt::format("{} threads", o.count), level,
-             bench.peak > 0
-                 ? fmt::format("at most {:.0f} GFLOP/s in {}, ", bench.peak / 1e9, o.precision)
-                 : "",
-             bench.bandwidth / 1e9, named.empty() ? "none" : named);
+  to_stdout("{}, {}; {}{:.1f} GB/s copied; vendor: {}\n",
+            on_gpu ? "cuda" : fmt::format("{} threads", o.count), level,
+            bench.peak > 0
+                ? fmt::format("at most {:.0f} GFLOP/s in {}, ", bench.peak / 1e9, o.precision)
+                : "",
+            bench.bandwidth / 1e9, named.empty() ? "none" : named);
   all_rows(bench);
   if (!on_gpu)
-    fmt::print(
+    to_stdout(
         "\n--device cuda prints the same of a GPU, with --precision f32, tf32 or bf16: own kernels "
         "beside cuBLASLt and cuDNN, and their share of its multiply-adds and of its copy.\n");
 }

@@ -24,8 +24,9 @@
 #include "kernels/choice.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
-#include "zoo/run/output_place.h"
+#include "tensor/streams.h"
 #include "zoo/run/machine.h"
+#include "zoo/run/output_place.h"
 
 using namespace likely;
 using Json = nlohmann::json;
@@ -129,13 +130,13 @@ void once(const Options& o) {
   for (const Part& part : workload.parts) {
     const double ms = median_ms(trained, part, o.steps, o.warm_up);
     report["parts"][part.name]["median_ms"] = ms;
-    fmt::print("{}  {}  {} parameters  {:.3f} ms  {:.0f} samples/s  {}\n", o.workload, part.name,
-               trained.parameter_count(), ms, 1e3 * static_cast<double>(workload.batch) / ms,
-               o.where());
+    to_stdout("{}  {}  {} parameters  {:.3f} ms  {:.0f} samples/s  {}\n", o.workload, part.name,
+              trained.parameter_count(), ms, 1e3 * static_cast<double>(workload.batch) / ms,
+              o.where());
   }
   rusage use{};
   getrusage(RUSAGE_SELF, &use);
-  fmt::print("peak {:.0f} MiB\n", static_cast<double>(use.ru_maxrss) / 1024);
+  to_stdout("peak {:.0f} MiB\n", static_cast<double>(use.ru_maxrss) / 1024);
   report["peak_rss_mib"] = static_cast<double>(use.ru_maxrss) / 1024;
   if (o.place)
     o.place->write(report.dump());
@@ -151,26 +152,26 @@ void print_part(const Options& o, const Workload& workload, const Part& part,
   std::vector<double> ours;
   for (const Pairs& pair : pairs)
     ours.insert(ours.end(), pair.ours.begin(), pair.ours.end());
-  fmt::print(
+  to_stdout(
       "{} {}, {}, medians of {} rounds of {} steps; ratio = PyTorch / likely, pair by pair\n\n",
       workload.name, part.name, o.where(), o.rounds, o.steps);
-  fmt::print("{:<44}{:>10}{:>10}{:>22}\n", "", "ms", "ratio", "lower 95 % bound");
-  fmt::print("{:<44}{:>10.3f}\n",
-             fmt::format("likely ({} kernels)", o.kernels.empty() ? "own" : o.kernels),
-             median(ours));
+  to_stdout("{:<44}{:>10}{:>10}{:>22}\n", "", "ms", "ratio", "lower 95 % bound");
+  to_stdout("{:<44}{:>10.3f}\n",
+            fmt::format("likely ({} kernels)", o.kernels.empty() ? "own" : o.kernels),
+            median(ours));
   Json& found = result["parts"][part.name];
   found["likely_ms"] = median(ours);
   for (std::size_t p = 0; p < peers.size(); ++p) {
     const double ratio = median(pairs[p].ratios), bound = lower_bound_of_median(pairs[p].ratios);
-    fmt::print("{:<44}{:>10.3f}{:>10.2f}{:>22.2f}\n", "PyTorch " + peers[p].name,
-               median(pairs[p].theirs), ratio, bound);
+    to_stdout("{:<44}{:>10.3f}{:>10.2f}{:>22.2f}\n", "PyTorch " + peers[p].name,
+              median(pairs[p].theirs), ratio, bound);
     found["peers"].push_back({{"mode", peers[p].name},
                               {"ms", median(pairs[p].theirs)},
                               {"ratio", ratio},
                               {"lower_bound", bound},
                               {"ratios", pairs[p].ratios}});
   }
-  fmt::print("\n");
+  to_stdout("\n");
 }
 
 void compare(const Options& o, const std::string& self) {
@@ -209,8 +210,8 @@ void compare(const Options& o, const std::string& self) {
         of_part[p].ours.push_back(a);
         of_part[p].theirs.push_back(b);
         of_part[p].ratios.push_back(b / a);
-        fmt::print(stderr, "round {} of {}, {}: likely {:.3f} ms, PyTorch {} {:.3f} ms\n",
-                   round + 1, o.rounds, part.name, a, peers[p].name, b);
+        to_stderr("round {} of {}, {}: likely {:.3f} ms, PyTorch {} {:.3f} ms\n", round + 1,
+                  o.rounds, part.name, a, peers[p].name, b);
       }
     }
   std::filesystem::remove(report);

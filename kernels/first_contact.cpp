@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +15,7 @@
 #include "kernels/module.h"
 #include "kernels/verdict_json.h"
 #include "tensor/file.h"
+#include "tensor/streams.h"
 
 namespace likely::kernels {
 namespace {
@@ -95,13 +95,12 @@ std::vector<Verdict> prove_now(const Contact& contact) {
   const auto start = Clock::now();
   const std::vector<Verdict> verdicts =
       prove_apart(contact.modules, contact.index, contact.silence, [&](std::size_t kernels) {
-        fmt::print(stderr, "proving {} kernels on {} (new driver or build): ", kernels,
-                   contact.device);
+        to_stderr("proving {} kernels on {} (new driver or build): ", kernels, contact.device);
       });
   const Count count = count_of(verdicts);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  fmt::print(
-      stderr, "{} passed, {}{:.1f} s\n", count.all - count.failed,
+  to_stderr(
+      "{} passed, {}{:.1f} s\n", count.all - count.failed,
       count.failed ? fmt::format("{} FAILED (./likely doctor names them), ", count.failed) : "",
       seconds);
   record_verdicts(contact, verdicts);
@@ -156,7 +155,7 @@ void record_verdicts(const Contact& contact, const std::vector<Verdict>& verdict
   try {
     save_file(path_of(contact), [&](const ByteSink& sink) { sink(text.data(), text.size()); });
   } catch (const SaveError& error) {
-    fmt::print(stderr, "proofs: {} The kernels will be proven again next time.\n", error.what());
+    to_stderr("proofs: {} The kernels will be proven again next time.\n", error.what());
   }
 }
 

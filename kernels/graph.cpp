@@ -7,6 +7,8 @@
 #include <exception>
 #include <string_view>
 
+#include "tensor/streams.h"
+
 namespace likely::kernels {
 namespace {
 
@@ -73,8 +75,8 @@ void Graph::record(const std::function<void()>& work) {
     graph_ = captured(work);
   } catch (const Error& error) {
     pool_.reset();
-    fmt::print(stderr, "graphs: a step cannot be recorded, and goes on launch by launch: {}\n",
-               error.what());
+    to_stderr("graphs: a step cannot be recorded, and goes on launch by launch: {}\n",
+              error.what());
     return work();
   }
   backend_->launch(device_.index, graph_);

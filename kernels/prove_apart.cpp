@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 
@@ -22,6 +21,7 @@
 #include "kernels/module.h"
 #include "kernels/parallel.h"
 #include "kernels/verdict_json.h"
+#include "tensor/streams.h"
 
 namespace likely::kernels {
 namespace {
@@ -147,9 +147,8 @@ bool follow(Child& child, std::vector<Verdict>& verdicts, std::size_t& next,
 // ---- The child itself
 
 void say(const char* what, const ordered_json& json) {
-  fmt::print("{}\n", ordered_json{{what, json}}.dump(-1, ' ', true,
-                                                     ordered_json::error_handler_t::replace));
-  std::fflush(stdout);
+  to_stdout("{}\n",
+            ordered_json{{what, json}}.dump(-1, ' ', true, ordered_json::error_handler_t::replace));
 }
 
 void prove_all(Device device, std::size_t first, std::size_t first_variant) {
@@ -187,7 +186,7 @@ int run_proofs(std::size_t first, int index, const std::vector<Module>& modules)
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
-  set_threads(1);                // the references are small: threads would wait for each other
+  set_threads(1);  // the references are small: threads would wait for each other
   std::signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's, and no kernel's failure
   try {
     open_cuda_unproven(modules[0].file);

@@ -5,6 +5,7 @@
 
 #include "autograd/check.h"
 #include "tensor/nearest.h"
+#include "tensor/streams.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/command_line.h"
 #include "zoo/run/machine.h"
@@ -13,14 +14,14 @@ namespace likely {
 namespace {
 
 int list_data(const std::filesystem::path& directory) {
-  fmt::print("{}", list_data_sets(directory));
+  to_stdout("{}", list_data_sets(directory));
   return 0;
 }
 
 int verify_data(const std::string& name, const std::filesystem::path& directory) {
   const Verification verification = verify(find_data_set(name), directory);
   for (const std::string& line : verification.lines)
-    fmt::print("{}\n", line);
+    to_stdout("{}\n", line);
   return verification.holds ? 0 : 2;
 }
 
@@ -41,10 +42,10 @@ int check_ops(const std::string& name, const std::string& device_name) {
   CheckTally tally;
   const auto check = [&](const Op& op) {
     for (const Finding& finding : check_gradients(op, device)) {
-      fmt::print("{}/{}/{}, {} order: error {:.1e}, bar {:.0e}: {}{}{}\n", finding.op,
-                 finding.case_name, name_of(finding.variant),
-                 finding.order == 1 ? "first" : "second", finding.error, finding.bar,
-                 finding.passed() ? "ok" : "WRONG", finding.note.empty() ? "" : "  ", finding.note);
+      to_stdout("{}/{}/{}, {} order: error {:.1e}, bar {:.0e}: {}{}{}\n", finding.op,
+                finding.case_name, name_of(finding.variant),
+                finding.order == 1 ? "first" : "second", finding.error, finding.bar,
+                finding.passed() ? "ok" : "WRONG", finding.note.empty() ? "" : "  ", finding.note);
       tally.add(finding.order, finding.error, finding.passed());
     }
   };
@@ -53,7 +54,7 @@ int check_ops(const std::string& name, const std::string& device_name) {
       check(*op);
   else
     check(op_named(name));
-  fmt::print("{}\n", tally.line());
+  to_stdout("{}\n", tally.line());
   return tally.failed() == 0 ? 0 : 5;
 }
 
@@ -72,7 +73,7 @@ int run_tool(int argc, char** argv) {
   data.add_option("NAME", name, "of the data set to verify")->type_name("");
   CLI::App& doctor_verb = line.verb("doctor", "what this machine and this build can do",
                                     {"likely doctor", "likely doctor --prove"}, [&] {
-                                      fmt::print("{}", doctor(directory, prove));
+                                      to_stdout("{}", doctor(directory, prove));
                                       return 0;
                                     });
   doctor_verb.add_flag("--prove", prove, "prove the CUDA kernels again on this machine's GPU");

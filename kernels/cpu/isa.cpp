@@ -1,11 +1,11 @@
 // The choice of instruction set. Compiled for any x86-64, for it must run where nothing else can.
 #include "kernels/cpu/isa.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "tensor/error.h"
+#include "tensor/streams.h"
 
 namespace likely::kernels {
 namespace {
@@ -15,10 +15,9 @@ __attribute__((constructor(101))) void refuse_old_cpus() {
   __builtin_cpu_init();
   if (cpu_has(Isa::v3))
     return;
-  std::fputs(
+  write_for_eyes(
       "likely: this CPU lacks x86-64-v3 (AVX2, FMA, BMI2). Use one from 2015 (Intel Haswell, AMD "
-      "Excavator) or later.\n",
-      stderr);
+      "Excavator) or later.\n");
   std::_Exit(1);
 }
 

@@ -16,6 +16,7 @@
 #include "kernels/prove.h"
 #include "kernels/prove_apart.h"
 #include "tensor/allocator.h"
+#include "tensor/streams.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -31,7 +32,7 @@ void list_families() {
   std::set<std::string> families;
   for (const Variant* variant : all_variants())
     families.insert(family_of(*variant));
-  fmt::print("{}\n", fmt::join(families, "\n"));
+  to_stdout("{}\n", fmt::join(families, "\n"));
 }
 
 void launch(const std::string& family, std::size_t first, std::chrono::seconds budget) {
@@ -42,11 +43,10 @@ void launch(const std::string& family, std::size_t first, std::chrono::seconds b
       if (family_of(*variant) != family || number++ < first)
         continue;
       if (number - 1 > first && std::chrono::steady_clock::now() > end) {
-        fmt::print("next: {}\n", number - 1);
+        to_stdout("next: {}\n", number - 1);
         return;
       }
-      fmt::print("{}, {}\n", variant->name(), proof.name);
-      std::fflush(stdout);
+      to_stdout("{}, {}\n", variant->name(), proof.name);
       results_of(*variant, proof, variant->dtype(), Device::cuda);
       allocator_of(Device::cuda).trim();  // so that the next case's memory is fresh
     }
@@ -73,10 +73,11 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   try {
     return run({argv, argv + argc});
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    to_stderr("{}\n", error.what());
     return 1;
   }
 }

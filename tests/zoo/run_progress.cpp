@@ -38,7 +38,7 @@ ProgressPlan plan_of(std::int64_t steps, std::int64_t an_epoch) {
 
 TEST_CASE(
     "progress: a line has place, bar, time left, loss, bound, gap, rate, speed and share of peak") {
-  Progress progress({stderr, false}, Verbosity::quiet, plan_of(9380, 469), 0, start);
+  Progress progress({2, false}, Verbosity::quiet, plan_of(9380, 469), 0, start);
   ProgressValues values{92.123, 0.001, 91.2, 6.4, {}};
   progress.step(1130, values, at(20));
   CHECK(
@@ -48,7 +48,7 @@ TEST_CASE(
 }
 
 TEST_CASE("progress: what a step records stands beside the loss, but for the loss itself") {
-  Progress progress({stderr, false}, Verbosity::quiet, plan_of(100, 0), 0, start);
+  Progress progress({2, false}, Verbosity::quiet, plan_of(100, 0), 0, start);
   ProgressValues values{-0.5, 0.001, {}, {}, {{"critic_loss", -0.5}, {"critic_gap", 0.61}}};
   progress.step(50, values, at(1));
   CHECK(progress.line(values, at(1)).find("  loss -0.5  critic gap 0.61  lr 0.001") !=
@@ -57,7 +57,7 @@ TEST_CASE("progress: what a step records stands beside the loss, but for the los
 
 // 469 batches an epoch and 5 a step: step 300 takes the batches up to 1500, which is in epoch 4.
 TEST_CASE("progress: epochs and images count all the batches that a step takes") {
-  Progress progress({stderr, false}, Verbosity::quiet, plan_of(400, 469), 0, start);
+  Progress progress({2, false}, Verbosity::quiet, plan_of(400, 469), 0, start);
   progress.set_step(1e9, 5);
   progress.step(300, {1, 0.001, {}, {}, {}}, at(10));
   CHECK(progress.line({1, 0.001, {}, {}, {}}, at(10)) ==
@@ -68,7 +68,7 @@ TEST_CASE("progress: epochs and images count all the batches that a step takes")
 }
 
 TEST_CASE("progress: an endless data set counts steps alone") {
-  Progress progress({stderr, false}, Verbosity::quiet, plan_of(2000, 0), 0, start);
+  Progress progress({2, false}, Verbosity::quiet, plan_of(2000, 0), 0, start);
   ProgressValues values;
   values.loss = 100;
   values.rate = 5e-4;
@@ -80,7 +80,7 @@ TEST_CASE("progress: an endless data set counts steps alone") {
 
 TEST_CASE("progress: on a terminal one line is redrawn, at most every tenth of a second") {
   std::FILE* file = std::tmpfile();
-  Progress progress({file, true}, Verbosity::normal, plan_of(100, 0), 0, start);
+  Progress progress({fileno(file), true}, Verbosity::normal, plan_of(100, 0), 0, start);
   progress.step(1, {}, at(0.05));
   CHECK(content(file).empty());
   progress.step(2, {}, at(0.11));
@@ -94,7 +94,7 @@ TEST_CASE("progress: on a terminal one line is redrawn, at most every tenth of a
 
 TEST_CASE("progress: elsewhere a plain line every ten seconds, and at the end") {
   std::FILE* file = std::tmpfile();
-  Progress progress({file, false}, Verbosity::normal, plan_of(100, 0), 0, start);
+  Progress progress({fileno(file), false}, Verbosity::normal, plan_of(100, 0), 0, start);
   progress.step(10, {}, at(5));
   progress.step(20, {}, at(10.5));
   progress.step(30, {}, at(12));
@@ -107,7 +107,7 @@ TEST_CASE("progress: elsewhere a plain line every ten seconds, and at the end") 
 
 TEST_CASE("progress: quiet says nothing") {
   std::FILE* file = std::tmpfile();
-  Progress progress({file, true}, Verbosity::quiet, plan_of(100, 0), 0, start);
+  Progress progress({fileno(file), true}, Verbosity::quiet, plan_of(100, 0), 0, start);
   progress.step(100, {}, at(100));
   progress.say("saved");
   CHECK(content(file).empty());

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <new>
+#include <sstream>
 
 #include "tensor/error.h"
 #include "tensor/nearest.h"
+#include "tensor/streams.h"
 #include "zoo/run/signals.h"
 
 namespace likely {
@@ -20,7 +22,7 @@ std::vector<std::string> option_names(const CLI::App& verb) {
 }
 
 int failed(int exit_code, const std::string& message) {
-  fmt::print(stderr, "error: {}\n", message);
+  to_stderr("error: {}\n", message);
   return exit_code;
 }
 
@@ -38,25 +40,13 @@ CLI::Validator check_of(const Range& range) {
 CLI::Validator whole_number_in(const Range& range) { return check_of<std::int64_t>(range); }
 CLI::Validator number_in(const Range& range) { return check_of<double>(range); }
 
-CommandLine::CommandLine(const std::string& name, const std::string& description)
-    : app_(description, name) {
-  app_.allow_extras();
-  app_.get_formatter()->column_width(34);
-}
-
-CLI::App& CommandLine::verb(const std::string& name, const std::string& help,
-                            const std::vector<std::string>& examples, std::function<int()> run) {
-  CLI::App* verb = app_.add_subcommand(name, help);
-  verb->allow_extras();
-  if (!examples.empty())
-    verb->footer(fmt::format("Examples:\n  {}", joined(examples, "\n  ")));
-  verbs_.emplace_back(verb, std::move(run));
-  return *verb;
-}
-
-int CommandLine::run(int argc, char** argv) {
+int run_program(const std::function<int()>& work) {
+  open_standard_streams();
   try {
-    return parse_and_run(argc, argv);
+    const int exit_code = work();
+    if (exit_code == 0)
+      finish_results();
+    return exit_code;
   } catch (const UsageError& error) {
     return failed(1, error.what());
   } catch (const DataError& error) {
@@ -76,15 +66,44 @@ int CommandLine::run(int argc, char** argv) {
   }
 }
 
-int CommandLine::parse_and_run(int argc, char** argv) {
+bool parse(CLI::App& app, int argc, char** argv) {
   try {
-    app_.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app_.exit(help);
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    std::ostringstream help;
+    app.exit(asked, help, help);
+    write_help(help.str());
+    return false;
   } catch (const CLI::ParseError& error) {
-    fail<UsageError>("{}: {}. `{} --help` shows what there is.", app_.get_name(), error.what(),
-                     app_.get_name());
+    fail<UsageError>("{}: {}. `{} --help` shows what there is.", app.get_name(), error.what(),
+                     app.get_name());
   }
+  return true;
+}
+
+CommandLine::CommandLine(const std::string& name, const std::string& description)
+    : app_(description, name) {
+  app_.allow_extras();
+  app_.get_formatter()->column_width(34);
+}
+
+CLI::App& CommandLine::verb(const std::string& name, const std::string& help,
+                            const std::vector<std::string>& examples, std::function<int()> run) {
+  CLI::App* verb = app_.add_subcommand(name, help);
+  verb->allow_extras();
+  if (!examples.empty())
+    verb->footer(fmt::format("Examples:\n  {}", joined(examples, "\n  ")));
+  verbs_.emplace_back(verb, std::move(run));
+  return *verb;
+}
+
+int CommandLine::run(int argc, char** argv) {
+  return run_program([&] { return parse_and_run(argc, argv); });
+}
+
+int CommandLine::parse_and_run(int argc, char** argv) {
+  if (!parse(app_, argc, argv))
+    return 0;
   for (const auto& [verb, run] : verbs_)
     if (verb->parsed()) {
       require_nothing_left(*verb);
@@ -97,7 +116,7 @@ int CommandLine::parse_and_run(int argc, char** argv) {
   if (!left.empty())
     fail<UsageError>("{}: there is no verb {}. Did you mean {}? There are {}.", app_.get_name(),
                      left.front(), nearest(left.front(), names), joined(names));
-  fmt::print("{}", app_.help());
+  write_help(app_.help());
   return 1;
 }
 

@@ -14,6 +14,16 @@ CLI::Validator whole_number_in(const Range& range);
 CLI::Validator number_in(const Range& range);
 constexpr Range of_counts{1, 1e6};
 
+// What every main does: makes the standard streams safe, and turns what `work` throws into a
+// message on stderr and one of the promised exit codes: 1 usage, 2 bad data or file, 3 out of
+// memory, 4 the last save failed or stdout did not take the results, 5 diverged, 130 and 143
+// signals.
+int run_program(const std::function<int()>& work);
+
+// Reads a program's words. False where they asked for help, which is printed then; UsageError
+// where they are wrong.
+bool parse(CLI::App& app, int argc, char** argv);
+
 class CommandLine {
  public:
   CommandLine(const std::string& name, const std::string& description);
@@ -22,9 +32,7 @@ class CommandLine {
   CLI::App& verb(const std::string& name, const std::string& help,
                  const std::vector<std::string>& examples, std::function<int()> run);
 
-  // Reads the words and runs their verb. What it throws becomes a message on stderr and one of the
-  // promised exit codes: 1 usage, 2 bad data or file, 3 out of memory, 4 the last save failed,
-  // 5 diverged, 130 and 143 signals.
+  // Reads the words and runs their verb, as a program.
   int run(int argc, char** argv);
 
  private:

@@ -20,6 +20,7 @@
 #include "kernels/gpu.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
+#include "tensor/streams.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/progress.h"
 
@@ -246,7 +247,7 @@ Device device_named(const std::string& wanted) {
     notice =
         "device: cuda is emulated by the CPU, which is slow: for trying kernels, not training.\n";
   static std::once_flag said;
-  std::call_once(said, [&] { fmt::print(stderr, "{}", notice); });
+  std::call_once(said, [&] { to_stderr("{}", notice); });
   return on_cpu ? Device::cpu : Device::cuda;
 }
 

@@ -1,5 +1,6 @@
 // The verbs of a model's binary.
 #include "autograd/check.h"
+#include "tensor/streams.h"
 #include "zoo/run/check_model.h"
 #include "zoo/run/command_line.h"
 #include "zoo/run/plan.h"
@@ -76,7 +77,7 @@ void ModelMain::add_train() {
 int ModelMain::train() {
   const Configuration configuration = settings_.resolve(description_);
   if (print_configuration_) {
-    fmt::print("{}", configuration.to_toml());
+    to_stdout("{}", configuration.to_toml());
     return 0;
   }
   const RunDirectory run =
@@ -109,7 +110,7 @@ void ModelMain::add_plan() {
       "plan", "what training will need: parameters, FLOPs, memory to the byte",
       {fmt::format("likely plan {} --preset small --batch 1000", description_.name)}, [this] {
         const Plan plan = likely::plan(description_, settings_.resolve(description_));
-        fmt::print("{}", json_ ? plan.to_json() : plan.to_table());
+        to_stdout("{}", json_ ? plan.to_json() : plan.to_table());
         return 0;
       });
   settings_.add_to(verb, description_);
@@ -123,10 +124,10 @@ void ModelMain::add_check() {
         CheckTally tally;
         for (const ModelCheck& check :
              check_model(description_, settings_.resolve(description_), directions_)) {
-          fmt::print("{}\n", to_line(description_.name, check));
+          to_stdout("{}\n", to_line(description_.name, check));
           tally.add(check.order, check.error, check.passed());
         }
-        fmt::print("{}\n", tally.line());
+        to_stdout("{}\n", tally.line());
         return tally.failed() == 0 ? 0 : 5;
       });
   settings_.add_to(verb, description_);

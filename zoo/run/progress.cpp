@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "tensor/streams.h"
+
 namespace likely {
 namespace {
 
@@ -30,11 +32,11 @@ std::string spaced(std::string name) {  // "critic_gap" as people read it
 
 }  // namespace
 
-Terminal Terminal::of(std::FILE* file) {
-  Terminal terminal{file};
+Terminal Terminal::of(int descriptor) {
+  Terminal terminal{descriptor};
   const char* kind = std::getenv("TERM");
   terminal.redraws =
-      isatty(fileno(file)) && !std::getenv("CI") && !(kind && std::string(kind) == "dumb");
+      isatty(descriptor) && !std::getenv("CI") && !(kind && std::string(kind) == "dumb");
   return terminal;
 }
 
@@ -64,13 +66,10 @@ void Progress::step(std::int64_t step, const ProgressValues& values, Clock::time
   if (verbosity_ == Verbosity::quiet)
     return;
   const std::string text = line(values, now);
-  if (terminal_.redraws) {
-    fmt::print(terminal_.file, "\r{:<{}}", text, width_);
+  write_for_eyes(terminal_.redraws ? fmt::format("\r{:<{}}", text, width_) : text + "\n",
+                 terminal_.descriptor);
+  if (terminal_.redraws)
     width_ = text.size();
-  } else {
-    fmt::print(terminal_.file, "{}\n", text);
-  }
-  std::fflush(terminal_.file);
 }
 
 std::string Progress::line(const ProgressValues& values, Clock::time_point now) const {
@@ -110,15 +109,13 @@ void Progress::say(const std::string& text, Verbosity from) {
   if (verbosity_ < from)
     return;
   finish();
-  fmt::print(terminal_.file, "{}\n", text);
-  std::fflush(terminal_.file);
+  write_for_eyes(text + "\n", terminal_.descriptor);
 }
 
 void Progress::finish() {
   if (width_ > 0)
-    fmt::print(terminal_.file, "\n");
+    write_for_eyes("\n", terminal_.descriptor);
   width_ = 0;
-  std::fflush(terminal_.file);
 }
 
 std::string clock_text(double seconds) {

@@ -1,7 +1,7 @@
 // Progress: one redrawn line on a terminal, else a plain line now and then.
 #pragma once
 #include <chrono>
-#include <cstdio>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,9 +13,9 @@ enum class Verbosity { quiet, normal, verbose };
 
 // How a stream is written to: redrawing needs a terminal and no CI. Colours are never used.
 struct Terminal {
-  std::FILE* file = stderr;
+  int descriptor = 2;
   bool redraws = false;
-  static Terminal of(std::FILE* file);
+  static Terminal of(int descriptor);
 };
 
 // What stays the same from line to line.

@@ -13,6 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tensor/streams.h"
+
 namespace likely {
 namespace {
 
@@ -182,10 +184,10 @@ void take_by_content(int file, bool made, const std::string& run, const std::str
 void take_locked(int file, const std::string& run, const std::string& verb) {
   const Json left = content_of(file);
   if (!left.is_null() && !is_copied(left, file) && left.value("host", Json()) != host_name())
-    fmt::print(stderr,
-               "{}: process {} on host {} did not give {} back, and its lock is gone. If it still "
-               "runs there, stop one of the two.\n",
-               verb, shown(left, "process"), shown(left, "host"), run);
+    to_stderr(
+        "{}: process {} on host {} did not give {} back, and its lock is gone. If it still "
+        "runs there, stop one of the two.\n",
+        verb, shown(left, "process"), shown(left, "host"), run);
   write_content(file, this_process(verb, file));  // for others to read; the lock holds without
 }
 

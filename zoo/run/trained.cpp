@@ -1,5 +1,6 @@
 #include "zoo/run/trained.h"
 
+#include "tensor/streams.h"
 #include "zoo/run/program.h"
 
 namespace likely {
@@ -9,7 +10,7 @@ namespace {
 Checkpoint last_checkpoint(const RunDirectory& run) {
   const CheckpointFolder folder(run.checkpoints());
   require<DataError>(!folder.empty(), "{} has no checkpoint yet. Train it first.", run.path());
-  return folder.load([](const std::string& text) { fmt::print(stderr, "{}\n", text); });
+  return folder.load([](const std::string& text) { to_stderr("{}\n", text); });
 }
 
 }  // namespace

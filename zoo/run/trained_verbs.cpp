@@ -2,6 +2,7 @@
 #include "zoo/run/trained_verbs.h"
 
 #include "tensor/safetensors.h"
+#include "tensor/streams.h"
 #include "zoo/run/audit.h"
 #include "zoo/run/metrics.h"
 #include "zoo/run/output_place.h"
@@ -28,13 +29,12 @@ void TrainedVerbs::add_run(CLI::App& verb) {
 
 // Shows how much is done where a terminal redraws; stops the work where a signal asks.
 Done TrainedVerbs::done() const {
-  return
-      [redraws = Terminal::of(stderr).redraws && !quiet_](std::int64_t finished, std::int64_t of) {
-        if (const int exit_code = requested_exit())
-          throw Interrupted{exit_code};
-        if (redraws)
-          fmt::print(stderr, "\r{}/{}{}", finished, of, finished == of ? "\n" : "");
-      };
+  return [redraws = Terminal::of(2).redraws && !quiet_](std::int64_t finished, std::int64_t of) {
+    if (const int exit_code = requested_exit())
+      throw Interrupted{exit_code};
+    if (redraws)
+      to_stderr("\r{}/{}{}", finished, of, finished == of ? "\n" : "");
+  };
 }
 
 void TrainedVerbs::add_sample(CommandLine& line) {
@@ -93,7 +93,7 @@ int TrainedVerbs::sample() {
                       "sample: {} has no latents to interpolate. Leave --interpolate out.",
                       description_.name);
   out.write(png_of(images, {Pictures::columns}));
-  fmt::print("{}\n", out.path());
+  to_stdout("{}\n", out.path());
   return 0;
 }
 
@@ -130,7 +130,7 @@ bool run_keeps_results(const RunDirectory& run, bool elsewhere) {
     return true;
   } catch (const UsageError& error) {
     require<UsageError>(elsewhere, "{} Or keep the results elsewhere: --json FILE", error.what());
-    fmt::print(stderr, "{} The results go into the file of --json alone.\n", error.what());
+    to_stderr("{} The results go into the file of --json alone.\n", error.what());
     return false;
   }
 }
@@ -147,7 +147,7 @@ int TrainedVerbs::evaluate() {
     kept_in = RunDirectory::open_to_write(run_, "evaluate");
   TrainedRun trained(description_, run, changes_.given());
   const Evaluation evaluation = evaluated(trained);
-  fmt::print("{}", evaluation.to_table());
+  to_stdout("{}", evaluation.to_table());
   FileSystem& files = real_file_system();
   write_each({[&] {
                 if (json)
@@ -178,7 +178,7 @@ Evaluation TrainedVerbs::evaluated(TrainedRun& trained) const {
   const Done done = this->done();
   const auto say = [&](const std::string& text) {
     if (!quiet_)
-      fmt::print(stderr, "{}\n", text);
+      to_stderr("{}\n", text);
   };
   const DataSet& data = data_of(trained, "evaluate");
   const std::uint64_t seed = trained.configuration.seed();
@@ -242,7 +242,7 @@ int TrainedVerbs::audit() {
     audit = likely::audit(description_, trained.configuration, trained.trainer.model(), data,
                           trained.device, options);
   });
-  fmt::print("{}", audit.to_table());
+  to_stdout("{}", audit.to_table());
   if (json)
     json->write(audit.to_json());
   return audit.passed() ? 0 : 5;
@@ -259,8 +259,8 @@ int TrainedVerbs::report() {
   const OutputPlace out("report:", run.report());
   out.write(report_html(run, description_));
   if (const std::string notice = read_metrics(run.metrics()).notice; !notice.empty())
-    fmt::print(stderr, "{}\n", notice);
-  fmt::print("{}\n", run.report());
+    to_stderr("{}\n", notice);
+  to_stdout("{}\n", run.report());
   return 0;
 }
 
@@ -281,7 +281,7 @@ int TrainedVerbs::export_weights() {
       trained.trainer.for_pytorch(),
       {{"model", description_.name}, {"step", fmt::format("{}", trained.trainer.step())}}};
   out.write([&](const ByteSink& sink) { write_safetensors(weights, sink); });
-  fmt::print("{}\n", out.path());
+  to_stdout("{}\n", out.path());
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/backend.h"
 #include "kernels/choice.h"
 #include "tensor/allocator.h"
+#include "tensor/streams.h"
 #include "zoo/run/finite_checkpoint.h"
 #include "zoo/run/machine.h"
 #include "zoo/run/metrics.h"
@@ -110,7 +111,7 @@ bool TrainingRun::complete() const {
 }
 
 void TrainingRun::restore() {
-  const auto warn = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  const auto warn = [](const std::string& text) { to_stderr("{}\n", text); };
   if (checkpoints_.empty()) {
     begin_again(warn);
     return;
@@ -155,7 +156,7 @@ void TrainingRun::begin() {
   allocator_of(device_).trim();
   malloc_trim(0);
   allocator_of(device_).reset_peaks();
-  progress_.emplace(Terminal::of(stderr), options_.verbosity, plan_, trainer_.step(), Clock::now());
+  progress_.emplace(Terminal::of(2), options_.verbosity, plan_, trainer_.step(), Clock::now());
   progress_->say(fmt::format("{} on {}: {} parameters, {} steps of {} images, in {}",
                              description_.name, data_->name(), trainer_.parameter_count(), steps_,
                              plan_.images_a_batch, run_.path()));
@@ -195,10 +196,10 @@ void TrainingRun::train() {
 
 int TrainingRun::say_complete() const {
   if (options_.verbosity != Verbosity::quiet)
-    fmt::print(stderr,
-               "{0} has done {1} steps, and {2} are asked for: nothing is left to do, and nothing "
-               "was changed. To train on: likely resume {0} --steps {3}\n",
-               run_.path(), trainer_.step(), steps_, 2 * trainer_.step());
+    to_stderr(
+        "{0} has done {1} steps, and {2} are asked for: nothing is left to do, and nothing "
+        "was changed. To train on: likely resume {0} --steps {3}\n",
+        run_.path(), trainer_.step(), steps_, 2 * trainer_.step());
   print_results();
   return 0;
 }
@@ -337,8 +338,8 @@ int TrainingRun::stop(int exit_code) {
   progress_->finish();
   failure_.clear();
   save();
-  fmt::print(stderr, "stopped at step {} of {}. Go on with: likely resume {}\n", trainer_.step(),
-             steps_, run_.path());
+  to_stderr("stopped at step {} of {}. Go on with: likely resume {}\n", trainer_.step(), steps_,
+            run_.path());
   return failure_.empty() ? exit_code : 4;
 }
 
@@ -382,12 +383,12 @@ void TrainingRun::print_results() const {
   const Results results{trainer_.step(), is_drawn ? drawn : "", latest_ ? &*latest_ : nullptr,
                         kept_};
   if (options_.output == Output::json) {
-    fmt::print("{}", results_json(run_, results));
+    to_stdout("{}", results_json(run_, results));
     return;
   }
-  fmt::print("{}", results_table(run_, results));
+  to_stdout("{}", results_table(run_, results));
   if (latest_ && description_.evaluation_samples > 1)
-    fmt::print("A tighter bound on all test images: likely evaluate {}\n", run_.path());
+    to_stdout("A tighter bound on all test images: likely evaluate {}\n", run_.path());
 }
 
 }  // namespace
