@@ -187,7 +187,8 @@ int run_proofs(std::size_t first, int index, const std::vector<Module>& modules)
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   set_threads(1);  // the references are small: threads would wait for each other
-  std::signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's, and no kernel's failure
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})  // the parent's, and no kernel's failure
+    std::signal(signal, SIG_IGN);
   try {
     open_cuda_unproven(modules[0].file);
     std::size_t before = 0;

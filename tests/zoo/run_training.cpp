@@ -247,7 +247,7 @@ TEST_CASE("training: a NaN in any op that the loss depends on is named, and noth
   }
 }
 
-TEST_CASE("signals: a checkpoint, then 130 or 143; a second one leaves at once") {
+TEST_CASE("signals: a checkpoint, then 130 or 143; a second Ctrl-C leaves at once") {
   const TemporaryFolder folder;
   for (const auto& [signal, exit_code] : {std::pair(SIGINT, 130), {SIGTERM, 143}, {SIGHUP, 143}}) {
     const AtStep interrupt([signal = signal](std::int64_t step) {

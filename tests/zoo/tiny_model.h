@@ -27,6 +27,7 @@ class TinyModel : public Model {
 
   // What a test does when a step begins.
   static inline std::function<void(std::int64_t step)> at_step;
+  static inline std::function<void()> at_likelihood;  // and when one is asked for
   Tensor step(StepContext& context) override {
     if (at_step)
       at_step(context.step());
@@ -39,6 +40,8 @@ class TinyModel : public Model {
 
   Likelihood likelihood(const Tensor& images, std::int64_t, Random& random,
                         const std::function<void(std::int64_t)>& done) override {
+    if (at_likelihood)
+      at_likelihood();
     const NotRecording off;
     Likelihood likelihood;
     likelihood.kind = LikelihoodKind::upper_bound;

@@ -12,6 +12,7 @@
 #include "zoo/run/audited_copy.h"
 #include "zoo/run/evaluate.h"
 #include "zoo/run/image_coder.h"
+#include "zoo/run/signals.h"
 #include "zoo/run/trainer.h"
 
 namespace likely {
@@ -94,7 +95,7 @@ std::vector<double> conditional(const AuditedCopy& copy, const Tensor& images, s
 Likelihood likelihood_of(Model& model, const Tensor& images, std::int64_t draws,
                          std::uint64_t seed) {
   Random random = random_for(Occasion::evaluation, seed, images.device());
-  return model.likelihood(images, draws, random, [](std::int64_t) {});
+  return model.likelihood(images, draws, random, [](std::int64_t) { stop_where_asked(); });
 }
 
 std::string why_no_exact_sum(const AuditSubject& subject) {

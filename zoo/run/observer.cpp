@@ -19,7 +19,7 @@ Observer::Observer(Trainer& trainer, const Configuration& configuration, const D
                         configuration.seed(), device);
 }
 
-Evaluation Observer::evaluate(Split split) {
+Evaluation Observer::evaluate(Split split, const Done& done) {
   if (!validation_.defined())
     split = Split::test;
   const Tensor images =
@@ -32,7 +32,8 @@ Evaluation Observer::evaluate(Split split) {
     evaluation = likely::evaluate(trainer_.model(), data_, split, images,
                                   {.model = configuration_.model,
                                    .samples = configuration_.settings.integer("eval-count"),
-                                   .seed = configuration_.seed()});
+                                   .seed = configuration_.seed(),
+                                   .done = done});
   });
   evaluation.step = trainer_.step();
   evaluation.parameters = trainer_.parameter_count();

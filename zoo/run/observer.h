@@ -13,7 +13,7 @@ class Observer {
 
   // The cheapest bound (one importance sample) on `eval-count` images, or as many samples judged:
   // against validation data while training, test data at its end.
-  Evaluation evaluate(Split split);
+  Evaluation evaluate(Split split, const Done& done = {});
 
   Pictures& pictures() { return pictures_; }
   // Rows of test images above rows of their reconstructions; undefined where the model has none.

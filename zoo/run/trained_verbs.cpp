@@ -30,10 +30,9 @@ void TrainedVerbs::add_run(CLI::App& verb) {
 // Shows how much is done where a terminal redraws; stops the work where a signal asks.
 Done TrainedVerbs::done() const {
   return [redraws = Terminal::of(2).redraws && !quiet_](std::int64_t finished, std::int64_t of) {
-    if (const int exit_code = requested_exit())
-      throw Interrupted{exit_code};
     if (redraws)
-      to_stderr("\r{}/{}{}", finished, of, finished == of ? "\n" : "");
+      to_stderr("\r{}/{}{}", finished, of, finished == of || requested_exit() ? "\n" : "");
+    stop_where_asked();
   };
 }
 

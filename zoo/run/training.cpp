@@ -65,6 +65,7 @@ class TrainingRun {
   Trainer trainer_;
   CheckpointFolder checkpoints_;
   RunStart start_;
+  std::optional<SignalGuard> signals_;
   std::optional<Metrics> metrics_;
   std::optional<Observer> observer_;
   std::optional<Progress> progress_;
@@ -101,6 +102,7 @@ TrainingRun::TrainingRun(const ModelDescription& description, const Configuratio
     return;
   observer_.emplace(trainer_, configuration_, *data_, device_);
   metrics_.emplace(run.metrics(), trainer_.step(), *options.files);
+  signals_.emplace();  // up to here nothing was written, and any signal ends the process
   start_.write(configuration, device_);
 }
 
@@ -169,9 +171,10 @@ void TrainingRun::begin() {
 int TrainingRun::go() {
   if (complete())
     return say_complete();
-  const SignalGuard signals;
   try {
     begin();
+    if (found_step_ == 0 && saved_step_ < 0)
+      stop_where_asked();
     train();
   } catch (...) {
     if (found_step_ == 0 && saved_step_ < 0)
@@ -357,10 +360,17 @@ int TrainingRun::finish() {
   const bool saved = failure_.empty();
   std::string not_finite;
   if (kept_.is_null()) {
-    const Evaluation last = observer_->evaluate(Split::test);
-    not_finite = last.not_finite;
-    if (not_finite.empty())
-      latest_ = last;
+    try {  // all that is to be saved is saved: a signal need not wait
+      const Evaluation last =
+          observer_->evaluate(Split::test, [](auto, auto) { stop_where_asked(); });
+      not_finite = last.not_finite;
+      if (not_finite.empty())
+        latest_ = last;
+    } catch (const Interrupted& interrupted) {
+      to_stderr("stopped in the evaluation after the last step. Go on with: likely resume {}\n",
+                run_.path());
+      return saved ? interrupted.exit_code : 4;
+    }
   }
   const Allocator::Counters memory = allocator_of(device_).counters();
   allocator_of(device_).trim();
