@@ -168,7 +168,7 @@ const DataSet& TrainedVerbs::data_of(TrainedRun& trained, const char* verb) cons
   if (!data_changed_)
     require_same_data(verb, trained.facts, facts_of(data));
   if (!quiet_ && !data.left_out().empty())
-    fmt::print(stderr, "{}\n", data.left_out());
+    to_stderr("{}\n", data.left_out());
   return data;
 }
 
