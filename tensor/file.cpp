@@ -1,30 +1,94 @@
 // Files in pieces, through the standard streams.
 #include "tensor/file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <utility>
 #include <vector>
 
 namespace likely {
+namespace {
+
+// "it is a FIFO"; null where it is a regular file.
+const char* kind_of(const struct stat& status) {
+  switch (status.st_mode & S_IFMT) {
+    case S_IFREG:
+      return nullptr;
+    case S_IFDIR:
+      return "it is a folder";
+    case S_IFIFO:
+      return "it is a FIFO";
+    case S_IFSOCK:
+      return "it is a socket";
+    default:
+      return "it is a device";
+  }
+}
+
+}  // namespace
+
+// Asked before it is opened, as opening a device may do something; and asked again after.
+InputFile open_to_read(const std::string& from, const std::string& path) {
+  const auto check = [&](bool good, const struct stat& status) {
+    require<DataError>(good, "{}: cannot read {}: {}.", from, path, std::strerror(errno));
+    if (const char* const kind = kind_of(status))
+      fail<DataError>("{}: cannot read {}: {}. Put a regular file there.", from, path, kind);
+  };
+  struct stat status {};
+  check(stat(path.c_str(), &status) == 0, status);
+  const int opened = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  InputFile file(opened < 0 ? nullptr : fdopen(opened, "rb"), std::fclose);
+  check(file && fstat(opened, &status) == 0, status);
+  return file;
+}
+
+std::uint64_t size_of(const InputFile& file) {
+  struct stat status {};
+  return fstat(fileno(file.get()), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+std::string read_file(const std::string& path, std::int64_t most) {
+  const InputFile file = open_to_read("read", path);
+  std::string content;
+  char block[1 << 16];
+  while (const std::size_t count = std::fread(block, 1, sizeof block, file.get())) {
+    content.append(block, count);
+    require<DataError>(static_cast<std::int64_t>(content.size()) <= most,
+                       "read: {} is longer than {} bytes.", path, most);
+  }
+  require<DataError>(!std::ferror(file.get()), "read: cannot read {}: {}.", path,
+                     std::strerror(errno));
+  return content;
+}
+
+bool read_line(const InputFile& file, std::size_t most, Line& line) {
+  line = {};
+  int c;
+  while (!line.ended && (c = getc_unlocked(file.get())) != EOF) {
+    ++line.bytes;
+    line.ended = c == '\n';
+    if (!line.ended && line.text.size() < most)
+      line.text += static_cast<char>(c);
+  }
+  return line.bytes > 0;
+}
 
 ByteSource ByteSource::file(const std::string& format, const std::string& path) {
-  std::error_code problem;
-  const std::uint64_t size = std::filesystem::file_size(path, problem);
-  require<DataError>(!problem, "{}: cannot read {}: {}.", format, path, problem.message());
-  const auto stream = std::make_shared<std::ifstream>(path, std::ios::binary);
-  require<DataError>(stream->is_open(), "{}: cannot read {}: {}.", format, path,
-                     std::strerror(errno));
-  return {path, size, [stream](std::uint64_t offset, void* to, std::size_t bytes) {
-            stream->clear();
-            stream->seekg(static_cast<std::streamoff>(offset));
-            stream->read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
-            return stream->good();
+  const std::shared_ptr<std::FILE> stream = open_to_read(format, path);
+  struct stat status {};
+  fstat(fileno(stream.get()), &status);
+  return {path, static_cast<std::uint64_t>(status.st_size),
+          [stream](std::uint64_t offset, void* to, std::size_t bytes) {
+            return fseeko(stream.get(), static_cast<off_t>(offset), SEEK_SET) == 0 &&
+                   std::fread(to, 1, bytes, stream.get()) == bytes;
           }};
 }
 
@@ -64,6 +128,7 @@ void write_elements(const Tensor& tensor, const ByteSink& sink) {
 
 void save_file(const std::string& path, const std::function<void(const ByteSink&)>& write) {
   const std::string partial = path + ".partial";
+  std::remove(partial.c_str());  // of a crash; or a link that would lead the writing elsewhere
   std::ofstream stream(partial, std::ios::binary | std::ios::trunc);
   const auto check = [&](bool good) {
     require<SaveError>(good, "save: cannot write {}: {}.", path, std::strerror(errno));

@@ -3,7 +3,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,6 +14,23 @@
 #include "tensor/tensor.h"
 
 namespace likely {
+
+// A file open for reading. Only regular files are: a FIFO or a device in the place of one might
+// never end, and is refused by name. Every DataError begins with `from`, a format's name or "read".
+using InputFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+InputFile open_to_read(const std::string& from, const std::string& path);
+std::uint64_t size_of(const InputFile& file);  // bytes
+
+// The content of a file; DataError where it cannot be read or is longer than `most`.
+std::string read_file(const std::string& path, std::int64_t most = 1 << 26);
+
+struct Line {
+  std::string text;        // without its end; the beginning of one that is too long
+  std::int64_t bytes = 0;  // in the file, with its end
+  bool ended = false;      // by a newline
+};
+// The next line, of which at most `most` bytes are kept. False at the end of the file.
+bool read_line(const InputFile& file, std::size_t most, Line& line);
 
 // What a reader of a format reads from.
 class ByteSource {

@@ -8,6 +8,7 @@
 
 #include "tensor/nearest.h"
 #include "tensor/safetensors_header.h"
+#include "tensor/shown.h"
 
 namespace likely {
 namespace {
@@ -67,7 +68,7 @@ const Tensor& SafeTensors::at(const std::string& name) const {
     names.push_back(known);
   }
   fail<DataError>("safetensors: there is no tensor {} among {}. The nearest name is {}.",
-                  Printable{name}, names.size(), Printable{nearest(name, names)});
+                  in_quotes(name), names.size(), in_quotes(nearest(name, names)));
 }
 
 SafeTensors load_safetensors(const std::string& path) {
@@ -83,7 +84,7 @@ void write_safetensors(const SafeTensors& content, const ByteSink& sink) {
   header.metadata = content.metadata;
   for (const auto& [name, tensor] : content.tensors) {
     require(tensor.defined() && !tensor.is_meta(), "safetensors: the tensor {} has no values.",
-            Printable{name});
+            in_quotes(name));
     header.entries.push_back({.name = name, .dtype = tensor.dtype(), .shape = tensor.shape()});
   }
   const std::vector<std::size_t> order = data_order(content);

@@ -8,6 +8,8 @@
 #include <optional>
 #include <set>
 
+#include "tensor/shown.h"
+
 namespace likely {
 namespace {
 
@@ -61,16 +63,21 @@ class HeaderReader {
   bool key(std::string& key) {
     if (at_ == At::file) {
       rules_.demand(key.size() <= Header::max_name_bytes, "the name {} has {} bytes, more than {}",
-                    Printable{key}, key.size(), Header::max_name_bytes);
-      require_new(names_, key, "name");
+                    in_quotes(key), key.size(), Header::max_name_bytes);
+      rules_.demand(names_.insert(key).second, "the name {} is there twice", in_quotes(key));
     } else if (at_ == At::metadata) {
-      require_new(metadata_names_, key, "metadata key");
+      rules_.demand(
+          header_.metadata.size() < Header::max_metadata && key.size() <= Header::max_name_bytes,
+          "it has metadata of more than {} keys of {} bytes", Header::max_metadata,
+          Header::max_name_bytes);
+      rules_.demand(!header_.metadata.contains(key), "the metadata key {} is there twice",
+                    in_quotes(key));
     } else {
       rules_.demand(key == "dtype" || key == "shape" || key == "data_offsets",
-                    "tensor {}: it has the unknown field {}", Printable{entry().name},
-                    Printable{key});
+                    "tensor {}: it has the unknown field {}", in_quotes(entry().name),
+                    in_quotes(key));
       rules_.demand(fields_.insert(key).second, "tensor {}: it has the field {} twice",
-                    Printable{entry().name}, Printable{key});
+                    in_quotes(entry().name), in_quotes(key));
     }
     key_ = key;
     return true;
@@ -96,13 +103,13 @@ class HeaderReader {
   bool number_unsigned(std::uint64_t value) {
     if (at_ == At::shape) {
       rules_.demand(value <= std::numeric_limits<std::int64_t>::max(),
-                    "tensor {}: the extent {} is no 63-bit number", Printable{entry().name}, value);
+                    "tensor {}: the extent {} is no 63-bit number", in_quotes(entry().name), value);
       rules_.demand(entry().shape.rank() < Shape::max_rank, "tensor {}: it has more than {} axes",
-                    Printable{entry().name}, Shape::max_rank);
+                    in_quotes(entry().name), Shape::max_rank);
       entry().shape.push_back(static_cast<std::int64_t>(value));
     } else if (at_ == At::offsets) {
       rules_.demand(offsets_ < 2, "tensor {}: it has more than two data offsets",
-                    Printable{entry().name});
+                    in_quotes(entry().name));
       (offsets_++ == 0 ? entry().begin : entry().end) = value;
     } else {
       unexpected("a number");
@@ -112,7 +119,7 @@ class HeaderReader {
 
   bool end_array() {
     rules_.demand(at_ != At::offsets || offsets_ == 2, "tensor {}: it has {} data offsets, not two",
-                  Printable{entry().name}, offsets_);
+                  in_quotes(entry().name), offsets_);
     at_ = At::tensor;
     return true;
   }
@@ -140,10 +147,6 @@ class HeaderReader {
 
   Entry& entry() { return header_.entries.back(); }
 
-  void require_new(std::set<std::string>& seen, const std::string& name, const char* what) {
-    rules_.demand(seen.insert(name).second, "the {} {} is there twice", what, Printable{name});
-  }
-
   void start_tensor() {
     rules_.demand(header_.entries.size() < Header::max_tensors, "it has more than {} tensors",
                   Header::max_tensors);
@@ -156,16 +159,16 @@ class HeaderReader {
   void finish_tensor() {
     for (const char* field : {"dtype", "shape", "data_offsets"})
       rules_.demand(fields_.contains(field), "tensor {}: it has no field \"{}\"",
-                    Printable{entry().name}, field);
+                    in_quotes(entry().name), field);
     const char* const dtype = dtype_names[static_cast<int>(entry().dtype)];
     const auto bytes = checked_bytes(entry().shape, size_of(entry().dtype));
     rules_.demand(bytes.has_value(), "tensor {}: the size of {} {} overflows",
-                  Printable{entry().name}, dtype, entry().shape);
+                  in_quotes(entry().name), dtype, entry().shape);
     rules_.demand(entry().begin <= entry().end, "tensor {}: its data begins at {} and ends at {}",
-                  Printable{entry().name}, entry().begin, entry().end);
+                  in_quotes(entry().name), entry().begin, entry().end);
     rules_.demand(entry().end - entry().begin == *bytes,
                   "tensor {}: {} {} needs {} bytes and its offsets hold {}",
-                  Printable{entry().name}, dtype, entry().shape, *bytes,
+                  in_quotes(entry().name), dtype, entry().shape, *bytes,
                   entry().end - entry().begin);
   }
 
@@ -174,7 +177,7 @@ class HeaderReader {
     require<DataError>(
         found != std::end(dtype_names),
         "safetensors: {}: tensor {}: there is no element type {} here. Convert it to one of {}.",
-        rules_.file(), Printable{header_.entries.back().name}, Printable{name},
+        rules_.file(), in_quotes(header_.entries.back().name), in_quotes(name),
         fmt::join(dtype_names, ", "));
     return static_cast<DType>(found - dtype_names);
   }
@@ -183,18 +186,18 @@ class HeaderReader {
     if (at_ == At::outside)
       rules_.broken("the header is {}, not an object", what);
     if (at_ == At::metadata)
-      rules_.broken("the metadata {} is {}, not a string", Printable{key_}, what);
+      rules_.broken("the metadata {} is {}, not a string", in_quotes(key_), what);
     if (at_ == At::file)
-      rules_.broken("{} is {}, not an object", Printable{key_}, what);
-    rules_.broken("tensor {}: {} in the field {}", Printable{header_.entries.back().name}, what,
-                  Printable{key_});
+      rules_.broken("{} is {}, not an object", in_quotes(key_), what);
+    rules_.broken("tensor {}: {} in the field {}", in_quotes(header_.entries.back().name), what,
+                  in_quotes(key_));
   }
 
   const Rules& rules_;
   Header& header_;
   At at_ = At::outside;
   std::string key_;
-  std::set<std::string> names_, metadata_names_, fields_;
+  std::set<std::string> names_, fields_;
   int offsets_ = 0;
 };
 
@@ -208,22 +211,13 @@ void check_layout(const Rules& rules, const Header& header, std::uint64_t data_b
   for (const Entry* entry : sorted) {
     rules.demand(entry->begin == reached,
                  "tensor {}: its data begins at {}, the data before it ends at {}: {}",
-                 Printable{entry->name}, entry->begin, reached,
+                 in_quotes(entry->name), entry->begin, reached,
                  entry->begin > reached ? "a gap" : "they overlap");
     reached = entry->end;
   }
   rules.demand(reached >= data_bytes, "{} bytes follow the last tensor", data_bytes - reached);
   rules.demand(reached <= data_bytes, "the tensors need {} bytes and {} are there", reached,
                data_bytes);
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    json(text).dump();
-    return true;
-  } catch (const json::type_error&) {
-    return false;
-  }
 }
 
 // What the reader would refuse is not written.
@@ -233,14 +227,16 @@ void require_writable(const Header& header) {
   std::set<std::string> names{Header::metadata_key};
   for (const Entry& entry : header.entries) {
     require(entry.name.size() <= Header::max_name_bytes && is_utf8(entry.name),
-            "safetensors: the name {} is not UTF-8 of at most {} bytes.", Printable{entry.name},
+            "safetensors: the name {} is not UTF-8 of at most {} bytes.", in_quotes(entry.name),
             Header::max_name_bytes);
     require(names.insert(entry.name).second,
-            "safetensors: the name {} is taken. Give every tensor another.", Printable{entry.name});
+            "safetensors: the name {} is taken. Give every tensor another.", in_quotes(entry.name));
   }
+  require(header.metadata.size() <= Header::max_metadata, "safetensors: {} metadata, more than {}.",
+          header.metadata.size(), Header::max_metadata);
   for (const auto& [key, value] : header.metadata)
-    require(is_utf8(key) && is_utf8(value), "safetensors: the metadata {} is not UTF-8.",
-            Printable{key});
+    require(key.size() <= Header::max_name_bytes && is_utf8(key) && is_utf8(value),
+            "safetensors: the metadata {} is not UTF-8.", in_quotes(key));
 }
 
 }  // namespace
@@ -284,13 +280,3 @@ std::string format_safetensors_header(const SafeTensorsHeader& header) {
 }
 
 }  // namespace likely
-
-fmt::appender fmt::formatter<likely::Printable>::format(likely::Printable printable,
-                                                        format_context& context) const {
-  constexpr std::size_t enough = 80;
-  const std::string& name = printable.name;
-  const nlohmann::json start = name.substr(0, enough);
-  return fmt::format_to(context.out(), "{}{}",
-                        start.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace),
-                        name.size() > enough ? "…" : "");
-}

@@ -12,9 +12,9 @@
 namespace likely {
 
 struct SafeTensorsHeader {
-  // Limits for reader and writer; the first is the reference implementation's.
-  static constexpr std::uint64_t max_bytes = 100'000'000;
-  static constexpr std::size_t max_tensors = 1'000'000, max_name_bytes = 4096;
+  // Limits for reader and writer: a reader of a header at all of them takes less than 100 MB.
+  static constexpr std::uint64_t max_bytes = 1 << 25;
+  static constexpr std::size_t max_tensors = 100'000, max_metadata = 10'000, max_name_bytes = 4096;
   static constexpr const char* metadata_key = "__metadata__";
 
   struct Entry {
@@ -35,15 +35,4 @@ SafeTensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 // broken.
 std::string format_safetensors_header(const SafeTensorsHeader& header);
 
-// A name as a message prints it: in quotes, control characters escaped, cut where it is long. Only
-// a message that is printed pays for that.
-struct Printable {
-  const std::string& name;
-};
-
 }  // namespace likely
-
-template <>
-struct fmt::formatter<likely::Printable> : likely::PlainFormatter {
-  fmt::appender format(likely::Printable printable, format_context& context) const;
-};

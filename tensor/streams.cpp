@@ -11,6 +11,7 @@
 #include <string>
 
 #include "tensor/error.h"
+#include "tensor/shown.h"
 
 namespace likely {
 namespace {
@@ -77,7 +78,9 @@ void open_standard_streams() noexcept {
 
 void detail::format_for_eyes(fmt::string_view format, fmt::format_args arguments) noexcept {
   try {
-    write_for_eyes(fmt::vformat(format, arguments));
+    const std::string text = fmt::vformat(format, arguments);
+    const bool redraws = text.starts_with('\r');
+    write_for_eyes((redraws ? "\r" : "") + printable_message(text.substr(redraws)));
   } catch (...) {  // no memory for a message
   }
 }

@@ -30,6 +30,7 @@ namespace detail {
 void format_for_eyes(fmt::string_view format, fmt::format_args arguments) noexcept;
 }  // namespace detail
 
+// What a terminal would obey is written by its bytes, but for newlines, tabs and a first \r.
 template <class... Args>
 void to_stderr(fmt::format_string<Args...> format, Args&&... arguments) noexcept {
   detail::format_for_eyes(format, fmt::make_format_args(arguments...));

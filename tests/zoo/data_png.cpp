@@ -226,7 +226,7 @@ TEST_CASE("png folder: capitals are taken, and what is left out is said with an 
     CHECK(data->left_out() ==
           "data: left out of " + folder / "pngs" +
               ": 1 empty (\"empty.png\"), 2 hidden (\".DS_Store\"), 1 no PNG inside "
-              "(\"a\\nb.png\"), 2 no file (\"fifo.png\"), 1 not named .png (\"readme.txt\")");
+              "(\"a\\x0ab.png\"), 2 no file (\"fifo.png\"), 1 not named .png (\"readme.txt\")");
   }
 }
 

@@ -6,14 +6,14 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cmath>
 #include <csetjmp>
 #include <cstring>
 #include <limits>
 #include <map>
 
-#include "tensor/safetensors_header.h"
+#include "tensor/file.h"
+#include "tensor/shown.h"
 #include "zoo/data/stored.h"
 
 namespace likely {
@@ -137,7 +137,7 @@ PngFiles png_files(const std::filesystem::path& folder) {
   }
   for (const auto& [reason, names] : others)
     files.left_out += fmt::format("{}{} {} ({})", files.left_out.empty() ? "" : ", ", names.size(),
-                                  reason, Printable{*std::min_element(names.begin(), names.end())});
+                                  reason, in_quotes(*std::min_element(names.begin(), names.end())));
   if (!files.left_out.empty())
     files.left_out = fmt::format("data: left out of {}: {}", folder.string(), files.left_out);
   require<DataError>(
@@ -211,14 +211,11 @@ std::vector<Weights> area_weights(std::int64_t begin, std::int64_t from, std::in
 
 Tensor read_png(const std::filesystem::path& file) {
   Decoder decoder;
-  decoder.file = std::fopen(file.c_str(), "rb");
-  require<DataError>(decoder.file != nullptr,
-                     "png: {} cannot be opened: {}. Check its permissions.", file.string(),
-                     std::strerror(errno));
+  const InputFile opened = open_to_read("png", file);
+  decoder.file = opened.get();
   const auto [width, height] = claimed_size(decoder.file);
   const bool small = std::max(width, height) <= most_side && width * height <= most_pixels,
              good = small && decode(decoder);
-  std::fclose(decoder.file);
   require<DataError>(small,
                      "png: {} is {} pixels wide and {} high: at most {} each way and {} in all are "
                      "read. Make it smaller, or take it out of the folder.",

@@ -7,7 +7,7 @@
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
-#include "tensor/safetensors_header.h"
+#include "tensor/shown.h"
 #include "zoo/adversarial/settings.h"
 #include "zoo/run/latents.h"
 
@@ -165,7 +165,7 @@ std::vector<std::int64_t> multipliers_of(const std::string& text) {
                             numbers.size() < most_levels,
                         "--multipliers: {} is no list of 1 to {} whole numbers from 1 to {}, such "
                         "as 1,2,2.",
-                        Printable{text}, most_levels, most_multiplier);
+                        in_quotes(text), most_levels, most_multiplier);
     numbers.push_back(number);
     at = stopped;
   }

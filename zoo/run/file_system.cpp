@@ -12,17 +12,18 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <system_error>
 
 namespace likely {
 
+// Never through a link, a FIFO or a device that lies there: a run may come from anywhere.
 int FileSystem::create(const std::string& path) {
-  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  ::unlink(path.c_str());
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 }
 
 int FileSystem::append(const std::string& path) {
-  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0644);
 }
 
 int FileSystem::open_folder(const std::string& path) {
@@ -166,43 +167,16 @@ void replace_file(FileSystem& files, const std::string& path, std::string_view c
   replace_file(files, path, [&](const ByteSink& sink) { sink(content.data(), content.size()); });
 }
 
-namespace {
-
-// Calls f with each piece of a file. DataError where it cannot be read.
-void for_each_piece(const std::string& path, const std::function<void(std::string_view)>& f) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
-                                                             std::fclose);
-  char block[1 << 16];
-  while (file) {
-    const std::size_t count = std::fread(block, 1, sizeof block, file.get());
-    if (count == 0 && !std::ferror(file.get()))
-      return;
-    if (count == 0)
-      break;
-    f({block, count});
-  }
-  fail<DataError>("read: cannot read {}: {}.", path, std::strerror(errno));
-}
-
-}  // namespace
-
-std::string read_file(const std::string& path, std::int64_t most) {
-  std::string content;
-  for_each_piece(path, [&](std::string_view piece) {
-    content += piece;
-    require<DataError>(static_cast<std::int64_t>(content.size()) <= most,
-                       "read: {} is longer than {} bytes.", path, most);
-  });
-  return content;
-}
-
 FileSum sum_of(const std::string& path) {
+  const InputFile file = open_to_read("read", path);
   FileSum sum;
-  for_each_piece(path, [&](std::string_view piece) {
-    const auto* data = reinterpret_cast<const unsigned char*>(piece.data());
-    sum.crc32 = static_cast<std::uint32_t>(::crc32_z(sum.crc32, data, piece.size()));
-    sum.bytes += static_cast<std::int64_t>(piece.size());
-  });
+  unsigned char block[1 << 16];
+  while (const std::size_t count = std::fread(block, 1, sizeof block, file.get())) {
+    sum.crc32 = static_cast<std::uint32_t>(::crc32_z(sum.crc32, block, count));
+    sum.bytes += static_cast<std::int64_t>(count);
+  }
+  require<DataError>(!std::ferror(file.get()), "read: cannot read {}: {}.", path,
+                     std::strerror(errno));
   return sum;
 }
 

@@ -15,7 +15,7 @@ namespace likely {
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  virtual int create(const std::string& path);       // for writing; an old file is truncated
+  virtual int create(const std::string& path);       // for writing, in place of an old one
   virtual int append(const std::string& path);       // for writing at the end, made where missing
   virtual int open_folder(const std::string& path);  // to sync it
   // To hold a lock on it and say who does; `flags` may make it. A link is not followed.
@@ -70,9 +70,6 @@ using FileContent = std::function<void(const ByteSink&)>;
 void replace_file(FileSystem& files, const std::string& path, const FileContent& content);
 void replace_file(FileSystem& files, const std::string& path, std::string_view content);
 std::string partial_name(const std::string& path);  // of the file next to it, in this process
-
-// The content of a file; DataError where it cannot be read or is longer than `most`.
-std::string read_file(const std::string& path, std::int64_t most = std::int64_t{1} << 40);
 
 // Size and checksum of a file, read in pieces.
 struct FileSum {

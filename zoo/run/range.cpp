@@ -7,7 +7,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "tensor/safetensors_header.h"
+#include "tensor/shown.h"
 
 namespace likely {
 namespace {
@@ -28,10 +28,10 @@ std::string read(const std::string& text, const Range& range, T& value) {
   const bool whole = std::is_integral_v<T>,
              too_long = whole && error == std::errc::result_out_of_range && stopped == end;
   if (too_long)
-    return fmt::format("{} is {}. {}", Printable{text},
+    return fmt::format("{} is {}. {}", in_quotes(text),
                        text[0] == '-' ? "below " + lowest : "above " + highest, use);
   if (error != std::errc{} || stopped != end || std::isnan(static_cast<double>(value)))
-    return fmt::format("{} is no {}number. {}", Printable{text}, whole ? "whole " : "", use);
+    return fmt::format("{} is no {}number. {}", in_quotes(text), whole ? "whole " : "", use);
   if (static_cast<double>(value) < range.lowest)
     return fmt::format("{} is below {}. {}", value, lowest, use);
   if (static_cast<double>(value) > range.highest)
