@@ -8,9 +8,11 @@
 #include <mutex>
 #include <set>
 
+#include "kernels/fastest.h"
 #include "kernels/first_contact.h"
 #include "kernels/module.h"
 #include "tensor/nearest.h"
+#include "tensor/shown.h"
 
 namespace likely::kernels {
 namespace {
@@ -106,8 +108,8 @@ Choice parse_choice(const std::string& word) {
   for (std::size_t i = 0; i < words.size(); ++i)
     if (word == words[i])
       return static_cast<Choice>(i);
-  fail<UsageError>("--kernels: there is no choice \"{}\". Did you mean {}? There are {}.", word,
-                   nearest(word, words), joined(words));
+  fail<UsageError>("--kernels: there is no choice {}. Did you mean {}? There are {}.",
+                   in_quotes(word), nearest(word, words), joined(words));
 }
 
 void choose(Chosen& to, const std::string& item) {
@@ -120,8 +122,8 @@ void choose(Chosen& to, const std::string& item) {
   const std::string family = item.substr(0, equals);
   const std::vector<std::string> known = family_names();
   require<UsageError>(std::find(known.begin(), known.end(), family) != known.end(),
-                      "--kernels: there is no family \"{}\". Did you mean {}? There are {}.",
-                      family, nearest(family, known), joined(known));
+                      "--kernels: there is no family {}. Did you mean {}? There are {}.",
+                      in_quotes(family), nearest(family, known), joined(known));
   to.by_family[family] = parse_choice(item.substr(equals + 1));
 }
 
@@ -134,7 +136,8 @@ std::optional<Winner> winner_in(const std::string& words) {
   const char* const end = words.data() + words.size();
   if ((!own && source != "vendor") ||
       (space < words.size() &&
-       std::from_chars(words.data() + space + 1, end, plan) != std::from_chars_result{end, {}}))
+       std::from_chars(words.data() + space + 1, end, plan) != std::from_chars_result{end, {}}) ||
+      plan < (own ? -1 : 0) || plan >= most_plans)
     return std::nullopt;
   return Winner{own ? Source::own : Source::vendor, plan};
 }
@@ -259,9 +262,9 @@ void restore_choices(const std::string& text) {
     const std::size_t colon = line.rfind(": ");
     const auto winner = winner_in(colon == std::string::npos ? "" : line.substr(colon + 2));
     require<DataError>(winner.has_value(),
-                       "remembered kernels: a line is no choice: \"{}\". Delete the record; "
+                       "remembered kernels: a line is no choice: {}. Delete the record; "
                        "fastest measures again.",
-                       line);
+                       in_quotes(line));
     restored.insert_or_assign(line.substr(0, colon), *winner);
     begin = end + 1;
   }

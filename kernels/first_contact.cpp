@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "kernels/cuda.h"
 #include "kernels/module.h"
 #include "kernels/verdict_json.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 #include "tensor/streams.h"
 
 namespace likely::kernels {
@@ -35,17 +35,25 @@ std::uint64_t hash_of(const std::string& bytes) {
   return hash;
 }
 
-std::string content_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+constexpr std::int64_t largest_module = 1 << 30, largest_record = 1 << 24;
+
+// Empty where there is no such file, or none that can be read.
+std::string content_of(const fs::path& path, std::int64_t most) {
+  try {
+    return read_file(path, most);
+  } catch (const DataError&) {
+    return "";
+  }
 }
 
 std::string build_of(const std::string& module) {
-  return fmt::format("build {:016x}", hash_of(content_of(path_beside_library(module))));
+  return fmt::format("build {:016x}",
+                     hash_of(content_of(path_beside_library(module), largest_module)));
 }
 
 std::string key_of(const Gpu& gpu) {
-  std::string driver = content_of("/sys/module/nvidia/version");  // 580.95.05, where it can be seen
+  std::string driver =
+      content_of("/sys/module/nvidia/version", 4096);  // 580.95.05, where it can be seen
   std::erase(driver, '\n');
   return fmt::format(
       "{}, compute capability {}.{}, {} multiprocessors, {} bytes of shared memory, driver {} for "
@@ -129,11 +137,11 @@ Contact vendor_contact(const Module& module, std::size_t version, const Gpu& gpu
 }
 
 std::optional<std::vector<Verdict>> recorded_verdicts(const Contact& contact) {
-  const std::string text = content_of(path_of(contact));
+  const std::string text = content_of(path_of(contact), largest_record);
   if (text.empty())
     return std::nullopt;
   try {
-    const ordered_json json = ordered_json::parse(text);
+    const ordered_json json = parse_json(text, "proofs: a record");
     if (json.at("key") != contact.key)
       return std::nullopt;
     std::vector<Verdict> verdicts;

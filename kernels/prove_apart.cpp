@@ -21,6 +21,7 @@
 #include "kernels/module.h"
 #include "kernels/parallel.h"
 #include "kernels/verdict_json.h"
+#include "tensor/json.h"
 #include "tensor/streams.h"
 
 namespace likely::kernels {
@@ -118,7 +119,8 @@ bool follow(Child& child, std::vector<Verdict>& verdicts, std::size_t& next,
   const std::size_t first = next;
   std::optional<Verdict> begun;
   while (const auto line = child.line()) {
-    const ordered_json said = ordered_json::parse(*line);
+    const ordered_json said =
+        parse_json(*line, "proofs: a line of the process that proves kernels");
     if (said.contains("refused"))
       fail("{}", said["refused"].get<std::string>());
     if (said.contains("kernels")) {

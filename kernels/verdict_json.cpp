@@ -1,6 +1,9 @@
 #include "kernels/verdict_json.h"
 
 #include <cmath>
+#include <cstdlib>
+
+#include "tensor/shown.h"
 
 namespace likely::kernels {
 namespace {
@@ -12,7 +15,13 @@ ordered_json number(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(fmt::format("{}", value));
 }
 double number(const ordered_json& json) {
-  return json.is_string() ? std::stod(json.get<std::string>()) : json.get<double>();
+  if (!json.is_string())
+    return json.get<double>();
+  const auto& word = json.get_ref<const std::string&>();
+  char* end = nullptr;
+  const double value = std::strtod(word.c_str(), &end);
+  require<DataError>(!word.empty() && *end == '\0', "proofs: {} is no number.", in_quotes(word));
+  return value;
 }
 
 }  // namespace

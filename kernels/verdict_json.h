@@ -7,6 +7,6 @@
 namespace likely::kernels {
 
 nlohmann::ordered_json to_json(const Verdict& verdict);
-Verdict verdict_from(const nlohmann::ordered_json& json);  // nlohmann's exceptions
+Verdict verdict_from(const nlohmann::ordered_json& json);  // DataError, or nlohmann's exceptions
 
 }  // namespace likely::kernels

@@ -81,6 +81,11 @@ TEST_CASE("choice: messages, and a refused choice changes nothing") {
   CHECK(message([] {
           restore_choices("matmul 1x2: vendor two\n");
         }).starts_with("remembered kernels: a line is no choice: \"matmul 1x2: vendor two\"."));
+  for (const char* plan : {"-1", "8", "2000000000", "99999999999"})
+    CHECK(message([&] {
+            restore_choices(fmt::format("matmul 1x2: vendor {}\n", plan));
+          }).starts_with("remembered kernels: a line is no choice: "));
+  CHECK(message([] { restore_choices("\x1b[2J" + std::string(1'000'000, 'x')); }).size() < 200);
 }
 
 TEST_CASE("choice: a vendor library that is missing is named, with what installs it") {

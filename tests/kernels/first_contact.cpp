@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <fstream>
 
 #include "kernels/module.h"
+#include "tests/memory.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -166,6 +168,24 @@ TEST_CASE("first contact: verdicts come back from the record, digit for digit") 
   CHECK(!recorded_verdicts(planted_contact("another driver")));
   std::ofstream(cache.record()) << "{";
   CHECK(!recorded_verdicts(contact));
+}
+
+TEST_CASE("first contact: a record that is none of ours, of whatever kind, is no record") {
+  const Deadline soon;
+  const Cache cache;
+  record_verdicts(planted_contact(), planted_verdicts());
+  const std::filesystem::path record = cache.record();
+  for (const std::string& text :
+       {std::string(100'000, '['), std::string("{}"), std::string(1 << 25, ' '),
+        std::string(R"({"key":"planted","verdicts":[{"kernel":7}]})"),
+        std::string(
+            R"({"key":"planted","verdicts":[{"kernel":"k","case":"c","error":"x","bound":1}]})")}) {
+    std::ofstream(record) << text;
+    CHECK(!recorded_verdicts(planted_contact()));
+  }
+  std::filesystem::remove(record);
+  REQUIRE(mkfifo(record.c_str(), 0600) == 0);
+  CHECK(!recorded_verdicts(planted_contact()));
 }
 
 TEST_CASE("first contact: equal GPUs share a record, another one has its own") {
