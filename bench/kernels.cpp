@@ -7,7 +7,6 @@
 // The vendor's is the fastest plan of its library that gives own's result. Own and vendor run in
 // turn, in blocks of a few milliseconds; a time is the median of its blocks, a ratio the median of
 // the ratios of neighbouring blocks: what disturbs the machine meets both.
-#include <fstream>
 #include <optional>
 #include <sstream>
 
@@ -19,6 +18,8 @@
 #include "kernels/optimiser.h"
 #include "kernels/pool.h"
 #include "kernels/softmax.h"
+#include "tensor/file.h"
+#include "tensor/json.h"
 #include "tensor/nearest.h"
 #include "zoo/run/output_place.h"
 
@@ -179,15 +180,15 @@ void check_filter(const std::string& filter) {
 
 // The rows that a file has, none where there is no file. It must be of what is timed now.
 Json rows_before(const std::string& path, const Json& table) {
-  std::ifstream file(path);
-  if (!file)
+  if (!std::filesystem::exists(path))
     return Json::array();
-  const Json before = Json::parse(file, nullptr, false);
+  const std::string from = "bench: " + path;
+  const Json before = parse_json(read_file(path), from);
   for (const auto& [key, value] : table.items())
     require<UsageError>(before.is_object() && before.value(key, Json()) == value,
                         "bench: {} is not of {} {}. Leave out --resume, or name another file.",
                         path, key, value.dump());
-  return before.at("rows");
+  return value_in(before, "rows", from);
 }
 
 struct Options {

@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "bench/command.h"
@@ -24,6 +23,8 @@
 #include "kernels/choice.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
+#include "tensor/file.h"
+#include "tensor/json.h"
 #include "tensor/streams.h"
 #include "zoo/run/machine.h"
 #include "zoo/run/output_place.h"
@@ -97,10 +98,8 @@ std::string quoted(const std::string& text) {
 Json run_process(const std::string& command, const std::filesystem::path& report) {
   std::filesystem::remove(report);
   const int status = std::system((command + " >/dev/null 2>&1").c_str());
-  std::ifstream file(report);
-  require(status == 0 && file.good(), "bench: this command failed: {}. Run it by hand to see why.",
-          command);
-  return Json::parse(file);
+  require(status == 0, "bench: this command failed: {}. Run it by hand to see why.", command);
+  return parse_json(read_file(report), "bench: " + report.string());
 }
 
 struct Options {

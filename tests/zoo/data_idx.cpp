@@ -27,9 +27,9 @@ TEST_CASE("idx: raw and gzip files give the shape and the bytes of their header"
 TEST_CASE("idx: a missing file and a folder are named") {
   const TemporaryFolder folder;
   const std::string missing = folder / "missing";
-  CHECK(error_of(missing) ==
-        "read: " + missing + " is not a file: No such file or directory. Check the path.");
-  CHECK(error_of(folder.path()) == "read: " + folder.path() + " is not a file. Check the path.");
+  CHECK(error_of(missing) == "read: cannot read " + missing + ": No such file or directory.");
+  CHECK(error_of(folder.path()) ==
+        "read: cannot read " + folder.path() + ": it is a folder. Put a regular file there.");
 }
 
 TEST_CASE("idx: each fault of a header has its message") {

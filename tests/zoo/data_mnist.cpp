@@ -1,10 +1,13 @@
 // MNIST and its kin: splits and binarisations on files made here, known facts on the real ones.
+#include <sys/stat.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
 
 #include "tensor/allocator.h"
 #include "tensor/nearest.h"
+#include "tests/memory.h"
 #include "tests/zoo/data_files.h"
 #include "zoo/data/baselines.h"
 #include "zoo/data/mnist.h"
@@ -160,6 +163,29 @@ TEST_CASE("mnist: files of another size and grey pixels in a binary set are refu
         "data: " + binary +
             " holds the value 2 in image 2: the pixels of binarized-mnist are 0 or 1. Fetch the "
             "published file.");
+}
+
+TEST_CASE(
+    "mnist: a small gzip file that declares gigabytes, or a FIFO, costs neither memory nor time") {
+  const Deadline soon;
+  const TemporaryFolder folder;
+  const std::string name = "mnist/train-images-idx3-ubyte";
+  Bytes bytes = idx({1'200'000, 28, 28}, Bytes(1 << 20));
+  bytes = gzip(bytes);
+  bytes.resize(1 << 20);  // as long as a file of so many zeros is
+  const std::string path = folder.write(name + ".gz", bytes);
+  folder.write("mnist/train-labels-idx1-ubyte", flat_labels(60000));
+  DataOptions options;
+  options.directory = folder.path();
+  const auto error = [&] { return data_error([&] { make_data_set("mnist", options); }); };
+  CHECK(error() == "data: " + path +
+                       " has the shape [1200000, 28, 28], that file of mnist has [60000, 28, 28]. "
+                       "Fetch the published file.");
+  if (!std::getenv("LIKELY_TEST_SMALL"))
+    CHECK(peak_growth(error) < 20);
+  std::filesystem::remove(path);
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  CHECK(error() == "read: cannot read " + path + ": it is a FIFO. Put a regular file there.");
 }
 
 TEST_CASE("data: names and binarisations that do not exist name the nearest") {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tensor/nearest.h"
+#include "tensor/shown.h"
 #include "zoo/data/cifar.h"
 #include "zoo/data/emoji.h"
 #include "zoo/data/generated.h"
@@ -89,8 +90,8 @@ Binarisation binarisation_of(const std::string& name) {
     if (name == names.back())
       return binarisation;
   }
-  fail<UsageError>("data: there is no binarisation '{}'. Did you mean '{}'? There are {}.", name,
-                   nearest(name, names), joined(names));
+  fail<UsageError>("data: there is no binarisation '{}'. Did you mean '{}'? There are {}.",
+                   shown(name), nearest(name, names), joined(names));
 }
 
 std::filesystem::path default_data_directory() {
@@ -130,7 +131,7 @@ const DataSetDescription& find_data_set(const std::string& name) {
     if (name == set.name)
       return set;
   }
-  fail<UsageError>("data: there is no data set '{}'. Did you mean '{}'? There are {}.", name,
+  fail<UsageError>("data: there is no data set '{}'. Did you mean '{}'? There are {}.", shown(name),
                    nearest(name, names), joined(names));
 }
 

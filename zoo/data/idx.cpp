@@ -76,6 +76,11 @@ Tensor read_idx(const std::filesystem::path& file) {
   return result;
 }
 
+Shape read_idx_shape(const std::filesystem::path& file) {
+  UncompressedFile source(file);
+  return read_header(source);
+}
+
 LabelledImages read_labelled_images(const std::filesystem::path& images,
                                     const std::filesystem::path& labels, int classes) {
   LabelledImages result{read_idx(images), read_idx(labels)};

@@ -12,6 +12,8 @@ namespace likely {
 // declares.
 Tensor read_idx(const std::filesystem::path& file);
 
+Shape read_idx_shape(const std::filesystem::path& file);  // as its header declares it
+
 // Images and their labels, 0 … classes - 1: equally many.
 struct LabelledImages {
   Tensor images, labels;

@@ -19,9 +19,8 @@ LabelledImages load_labelled(const DataSetDescription& set, const DataFile& imag
     return {load_idx(set, images, options), load_idx(set, labels, options)};
   const auto image_path = locate_or_explain(set, images, options.directory);
   const auto label_path = locate_or_explain(set, labels, options.directory);
-  LabelledImages result = read_labelled_images(image_path, label_path, classes);
-  require_shape(result.images, images, image_path, set.name);
-  return result;
+  require_shape(images, image_path, set.name);
+  return read_labelled_images(image_path, label_path, classes);
 }
 
 Tensor load_binary(const DataSetDescription& set, const DataFile& file,

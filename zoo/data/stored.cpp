@@ -150,20 +150,20 @@ std::filesystem::path locate_or_explain(const DataSetDescription& set, const Dat
   return path;
 }
 
-void require_shape(const Tensor& tensor, const DataFile& file, const std::filesystem::path& path,
+void require_shape(const DataFile& file, const std::filesystem::path& path,
                    const std::string& set) {
-  require<DataError>(tensor.shape() == file.shape,
+  const Shape shape = read_idx_shape(path);
+  require<DataError>(shape == file.shape,
                      "data: {} has the shape {}, that file of {} has {}. Fetch the published file.",
-                     path.string(), tensor.shape(), set, file.shape);
+                     path.string(), shape, set, file.shape);
 }
 
 Tensor load_idx(const DataSetDescription& set, const DataFile& file, const DataOptions& options) {
   if (options.device.kind == Device::meta)
     return Tensor::empty(file.shape, DType::u8, options.device);
   const auto path = locate_or_explain(set, file, options.directory);
-  Tensor images = read_idx(path);
-  require_shape(images, file, path, set.name);
-  return images;
+  require_shape(file, path, set.name);
+  return read_idx(path);
 }
 
 }  // namespace likely

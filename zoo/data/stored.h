@@ -34,7 +34,8 @@ std::filesystem::path locate_or_explain(const DataSetDescription& set, const Dat
                                         const std::filesystem::path& directory);
 // A set's IDX file of unsigned bytes, which must have the shape of its description.
 Tensor load_idx(const DataSetDescription& set, const DataFile& file, const DataOptions& options);
-void require_shape(const Tensor& tensor, const DataFile& file, const std::filesystem::path& path,
-                   const std::string& set);
+// DataError where the IDX file at `path` declares another shape than the published one has: before
+// memory is taken for it.
+void require_shape(const DataFile& file, const std::filesystem::path& path, const std::string& set);
 
 }  // namespace likely

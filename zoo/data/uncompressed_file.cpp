@@ -5,19 +5,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tensor/error.h"
-
 namespace likely {
 
-UncompressedFile::UncompressedFile(std::filesystem::path file) : file_(std::move(file)) {
-  std::error_code error;
-  const bool regular = std::filesystem::is_regular_file(file_, error);
-  require<DataError>(regular, "read: {} is not a file{}. Check the path.", file_.string(),
-                     error ? ": " + error.message() : std::string());
-  stream_.reset(std::fopen(file_.c_str(), "rb"));
-  require<DataError>(stream_ != nullptr, "read: {} cannot be opened: {}. Check its permissions.",
-                     file_.string(), std::strerror(errno));
-  size_ = std::filesystem::file_size(file_);
+UncompressedFile::UncompressedFile(std::filesystem::path file)
+    : file_(std::move(file)), stream_(open_to_read("read", file_)), size_(size_of(stream_)) {
   std::uint8_t start[2];
   gzip_ = read_raw(start, 2) == 2 && start[0] == 0x1f && start[1] == 0x8b;
   std::rewind(stream_.get());

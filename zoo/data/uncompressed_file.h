@@ -3,10 +3,10 @@
 #include <zlib.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <vector>
+
+#include "tensor/file.h"
 
 namespace likely {
 
@@ -27,8 +27,8 @@ class UncompressedFile {
   std::size_t inflate_into(std::uint8_t* to, std::size_t n);
 
   std::filesystem::path file_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{nullptr, std::fclose};
-  std::uint64_t size_ = 0;  // of the file, bytes
+  InputFile stream_;
+  std::uint64_t size_;  // of the file, bytes
   bool gzip_ = false, finished_ = false;
   std::vector<std::uint8_t> compressed_;
   z_stream zlib_{};
