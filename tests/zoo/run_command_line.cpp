@@ -47,8 +47,9 @@ TEST_CASE("command line: unknown words are usage errors that name the nearest") 
   check({"trian"},
         "tiny: there is no verb trian. Did you mean train? There are train, resume, sample, "
         "evaluate, audit, report, export, plan, check-gradients.");
-  check({"train", "--preset", "smal"},
-        "preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
+  check(
+      {"train", "--preset", "smal"},
+      "--preset: there is no preset \"smal\". Did you mean small? There are quick, small, paper.");
   check({"train", "--data", "bars"},
         "--data: data cannot be \"bars\". Did you mean bars-4? There are bars-4, shapes, rings, "
         "mnist.");

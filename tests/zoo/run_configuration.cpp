@@ -67,8 +67,9 @@ TEST_CASE("configuration: what is wrong, where, and what was meant") {
       resolved({}, {{name, {value, fmt::format("--{}", name)}}});
     });
   };
-  CHECK(usage("preset", "quik") ==
-        "preset: there is no preset \"quik\". Did you mean quick? There are quick, small, paper.");
+  CHECK(
+      usage("preset", "quik") ==
+      "--preset: there is no preset \"quik\". Did you mean quick? There are quick, small, paper.");
   CHECK(usage("data", "shape") ==
         "--data: data cannot be \"shape\". Did you mean shapes? There are bars-4, shapes, rings, "
         "mnist.");
@@ -96,6 +97,21 @@ TEST_CASE("configuration: a file that is none names its line") {
   CHECK(data("[run]") == "f line 1: a setting begins with its name, such as `rate = 0.001`.");
   CHECK(data("rate = 1\nrate = 2") == "f line 2: rate stands twice.");
   CHECK(data(std::string("a\0b = 1", 7)) == "f line 1: after the name a comes `=` and a value.");
+}
+
+TEST_CASE("configuration: files of any system and editor read the same") {
+  const GivenSettings given = read_toml("rate = 0.5\ndata = \"bars\"\n", "f");
+  for (const char* text :
+       {"rate = 0.5\r\ndata = \"bars\"\r\n", "rate = 0.5\rdata = \"bars\"\r",
+        "\xef\xbb\xbfrate = 0.5\ndata = \"bars\"", "\t rate\t=0.5 # é\r\n data ='bars'\t"}) {
+    const GivenSettings other = read_toml(text, "f");
+    REQUIRE(other.size() == 2);
+    for (const auto& [name, value] : given) {
+      CHECK(other.at(name).value == value.value);
+      CHECK(other.at(name).from == value.from);
+    }
+  }
+  CHECK(read_toml("\r\n\rrate = 1", "f").at("rate").from == "f line 3");
 }
 
 TEST_CASE("configuration: no bytes crash the reader of files") {

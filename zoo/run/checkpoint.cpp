@@ -9,11 +9,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <stdexcept>
 #include <utility>
 
+#include "tensor/json.h"
 #include "tensor/nearest.h"
 #include "tensor/safetensors.h"
+#include "tensor/shown.h"
 #include "zoo/run/checkpoint_names.h"
 #include "zoo/run/machine.h"
 
@@ -39,69 +40,69 @@ std::vector<std::pair<std::string, const Checkpoint::Tensors*>> files_of(
   return files;
 }
 
+// How messages about a folder begin that are about its state.json.
+std::string state_of(const std::string& folder) { return "checkpoint: " + folder + "/state.json"; }
+
 Json read_state(const std::string& folder) {
-  Json state = Json::parse(read_file(folder + "/state.json", largest_state_json), nullptr, false);
-  require<DataError>(state.is_object() && state.contains("checksum"),
-                     "checkpoint: {}/state.json is not whole.", folder);
-  const Json checksum = state["checksum"];
+  const std::string from = state_of(folder);
+  Json state = parse_json(read_file(folder + "/state.json", largest_state_json), from);
+  const std::string checksum = text_in(state, "checksum", from);
   state.erase("checksum");
-  require<DataError>(checksum == crc_text(state.dump()),
-                     "checkpoint: {}/state.json was changed: its checksum differs.", folder);
+  require<DataError>(checksum == crc_text(state.dump()), "{} was changed: its checksum differs.",
+                     from);
+  const std::int64_t format = integer_in(state, "format", from, 0, largest_count);
+  require<DataError>(
+      format == 1,
+      "{} has the format {}, and likely {} reads format 1. Use the likely that wrote "
+      "it.",
+      from, format, version);
+  integer_in(state, "step", from, 0, largest_count);
   return state;
 }
 
-void check_sum(const std::string& path, const Json& expected) {
-  const FileSum sum = sum_of(path);
+// A size that differs shows before all of the file is read.
+void check_sum(const std::string& path, const Json& expected, const std::string& from) {
+  const std::int64_t bytes = integer_in(expected, "bytes", from, 0, largest_count);
   require<DataError>(
-      sum.bytes == expected.at("bytes") && fmt::format("{:08x}", sum.crc32) == expected.at("crc32"),
+      static_cast<std::int64_t>(size_of(open_to_read("read", path))) == bytes &&
+          fmt::format("{:08x}", sum_of(path).crc32) == text_in(expected, "crc32", from),
       "checkpoint: {} was changed: its size or checksum differs.", path);
 }
 
 Checkpoint::Tensors read_tensors(const std::string& folder, const std::string& name,
                                  const Json& state) {
-  const std::string path = folder + "/" + name;
-  check_sum(path, state.at("files").at(name));
-  const SafeTensors content = load_safetensors(path);
+  const std::string path = folder + "/" + name, from = state_of(folder);
+  check_sum(path, object_in(object_in(state, "files", from), name.c_str(), from), from);
+  SafeTensors content = load_safetensors(path);
   require<DataError>(
-      content.metadata.at("step") == fmt::format("{}", state.at("step").get<std::int64_t>()) &&
-          content.metadata.at("hash") == state.at("hash"),
+      content.metadata["step"] == fmt::format("{}", state.at("step").get<std::int64_t>()) &&
+          content.metadata["hash"] == text_in(state, "hash", from),
       "checkpoint: {} is of another step than state.json.", path);
-  return content.tensors;
-}
-
-// f(state.json of `folder`), whatever it lacks being a DataError.
-template <class F>
-auto with_state(const std::string& folder, const F& f) {
-  try {
-    return f(read_state(folder));
-  } catch (const Json::exception& error) {
-    fail<DataError>("checkpoint: {}/state.json lacks something: {}.", folder, error.what());
-  } catch (const std::out_of_range&) {
-    fail<DataError>("checkpoint: a file in {} does not tell its step.", folder);
-  }
+  return std::move(content.tensors);
 }
 
 Checkpoint read_folder(const std::string& folder) {
-  return with_state(folder, [&](const Json& state) {
-    Checkpoint checkpoint;
-    checkpoint.step = state.at("step");
-    checkpoint.hash = state.at("hash");
-    checkpoint.facts = state.at("facts").get<std::map<std::string, std::string>>();
-    checkpoint.model = read_tensors(folder, "model.safetensors", state);
-    checkpoint.state = read_tensors(folder, "state.safetensors", state);
-    if (state.at("files").contains("average.safetensors"))
-      checkpoint.average = read_tensors(folder, "average.safetensors", state);
-    return checkpoint;
-  });
+  const Json state = read_state(folder);
+  const std::string from = state_of(folder);
+  Checkpoint checkpoint;
+  checkpoint.step = state.at("step");
+  checkpoint.hash = text_in(state, "hash", from);
+  const Json& facts = object_in(state, "facts", from);
+  for (const auto& [name, value] : facts.items())
+    checkpoint.facts.emplace(name, text_in(facts, name.c_str(), from));
+  checkpoint.model = read_tensors(folder, "model.safetensors", state);
+  checkpoint.state = read_tensors(folder, "state.safetensors", state);
+  if (object_in(state, "files", from).contains("average.safetensors"))
+    checkpoint.average = read_tensors(folder, "average.safetensors", state);
+  return checkpoint;
 }
 
 // Throws DataError unless all files are as they were written; reads them and keeps nothing.
 void check_folder(const std::string& folder) {
-  with_state(folder, [&](const Json& state) {
-    for (const auto& [name, expected] : state.at("files").items())
-      check_sum(folder + "/" + name, expected);
-    return true;
-  });
+  const Json state = read_state(folder);
+  const Json& files = object_in(state, "files", state_of(folder));
+  for (const auto& [name, expected] : files.items())
+    check_sum(folder + "/" + name, expected, state_of(folder));
 }
 
 constexpr std::int64_t unknown_step = std::numeric_limits<std::int64_t>::max();
@@ -109,14 +110,20 @@ constexpr std::int64_t unknown_step = std::numeric_limits<std::int64_t>::max();
 // What its state.json says, where that is whole.
 std::int64_t step_in(const std::string& folder) {
   try {
-    return with_state(folder,
-                      [](const Json& state) { return state.at("step").get<std::int64_t>(); });
+    return read_state(folder).at("step");
   } catch (const DataError&) {
     return unknown_step;
   }
 }
 
 }  // namespace
+
+const std::string& Checkpoint::fact(const std::string& name) const {
+  const auto found = facts.find(name);
+  require<DataError>(found != facts.end(),
+                     "checkpoint: the state.json of step {} has no fact \"{}\".", step, name);
+  return found->second;
+}
 
 CheckpointFolder::CheckpointFolder(std::string folder, FileSystem& files)
     : folder_(std::move(folder)), files_(files) {}

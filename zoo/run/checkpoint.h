@@ -21,6 +21,8 @@ struct Checkpoint {
   Tensors model;                             // weights by the module's names, for anybody to load
   Tensors average;                           // the same of the moving average; may be empty
   Tensors state;                             // moments, counts, StepState
+
+  const std::string& fact(const std::string& name) const;  // DataError where there is none
 };
 
 // The folder `checkpoints` of a run. What counts are whole folders step-N, newest first; the links

@@ -1,6 +1,7 @@
 #include "zoo/run/classifier.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <numeric>
@@ -158,14 +159,19 @@ bool load(const std::filesystem::path& path, const Classifier& classifier, doubl
       if (tensor.shape() != parameter.shape() || tensor.dtype() != DType::f32)
         return false;
     }
+    const auto told = saved.metadata.find("accuracy");
+    const std::string text = told == saved.metadata.end() ? "" : told->second;
+    double share = -1;
+    std::from_chars(text.data(), text.data() + text.size(), share);
+    if (!(share >= 0 && share <= 1))
+      return false;
     for (const auto& [name, parameter] : classifier.network().parameters())
       kernels::copy_into(parameter.value(), saved.at(name));
-    accuracy = std::stod(saved.metadata.at("accuracy"));
+    accuracy = share;
     return true;
   } catch (const DataError&) {
-  } catch (const std::logic_error&) {  // no accuracy, or no number
+    return false;
   }
-  return false;
 }
 
 void save(const std::filesystem::path& path, const Classifier& classifier, double accuracy) {

@@ -7,6 +7,7 @@
 
 #include "tensor/error.h"
 #include "tensor/nearest.h"
+#include "tensor/shown.h"
 #include "tensor/streams.h"
 #include "zoo/run/signals.h"
 
@@ -115,7 +116,7 @@ int CommandLine::parse_and_run(int argc, char** argv) {
   const std::vector<std::string> left = app_.remaining();
   if (!left.empty())
     fail<UsageError>("{}: there is no verb {}. Did you mean {}? There are {}.", app_.get_name(),
-                     left.front(), nearest(left.front(), names), joined(names));
+                     shown(left.front()), nearest(left.front(), names), joined(names));
   write_help(app_.help());
   return 1;
 }
@@ -129,9 +130,10 @@ void CommandLine::require_nothing_left(const CLI::App& verb) const {
   const std::string word = left.front().substr(0, left.front().find('='));
   require<UsageError>(!word.starts_with("-"),
                       "{0}: there is no option {1}. Did you mean {2}? `{3} {0} --help` lists all.",
-                      verb.get_name(), word, nearest(word, option_names(verb)), app_.get_name());
-  fail<UsageError>("{0}: \"{1}\" is one word too many. `{2} {0} --help` shows what it takes.",
-                   verb.get_name(), word, app_.get_name());
+                      verb.get_name(), shown(word), nearest(word, option_names(verb)),
+                      app_.get_name());
+  fail<UsageError>("{0}: {1} is one word too many. `{2} {0} --help` shows what it takes.",
+                   verb.get_name(), in_quotes(word), app_.get_name());
 }
 
 }  // namespace likely

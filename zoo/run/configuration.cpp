@@ -4,15 +4,20 @@
 
 #include "kernels/available_cpus.h"
 
+#include "tensor/file.h"
+#include "tensor/shown.h"
+
 namespace likely {
 namespace {
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\')
       result += '\\';
-    if (static_cast<unsigned char>(c) < 0x20)
+    if (is_control(c))
       result += fmt::format("\\u{:04x}", static_cast<int>(c));
     else
       result += c;
@@ -60,8 +65,8 @@ class TomlLine {
     const char first = line_[position_];
     const std::string result = first == '"' || first == '\'' ? text(first) : word();
     skip_space();
-    require<DataError>(at_end(), "{}: one value a line; \"{}\" is left over.", place_,
-                       line_.substr(position_, 40));
+    require<DataError>(at_end(), "{}: one value a line; {} is left over.", place_,
+                       in_quotes(std::string_view(line_).substr(position_)));
     return result;
   }
 
@@ -76,9 +81,9 @@ class TomlLine {
     const std::size_t end = std::min(line_.find_first_of(" \t\r#", position_), line_.size());
     const std::string result = line_.substr(position_, end - position_);
     require<DataError>(result.find_first_of("[]{}\"'=") == std::string::npos,
-                       "{}: \"{}\" is no number or word. Quote texts; lists and tables have no "
+                       "{}: {} is no number or word. Quote texts; lists and tables have no "
                        "meaning here.",
-                       place_, result.substr(0, 40));
+                       place_, in_quotes(result));
     position_ = end;
     return result;
   }
@@ -86,7 +91,10 @@ class TomlLine {
   std::string text(char quote) {
     std::string result;
     for (++position_; position_ < line_.size(); ++position_) {
-      char c = line_[position_];
+      const char c = line_[position_];
+      require<DataError>(c == '\t' || !is_control(c),
+                         "{}: a control character in a text. Write it as \\u00.. in double quotes.",
+                         place_);
       if (c == quote) {
         ++position_;
         return result;
@@ -184,7 +192,7 @@ Configuration resolve(const ModelDescription& description, const GivenSettings& 
   Configuration configuration;
   configuration.model = description.name;
   if (const Given* preset = given("preset"))
-    configuration.preset = preset_named(preset->value);
+    configuration.preset = preset_named(preset->value, preset->from);
 
   std::vector<Setting> declared = run_settings(description);
   declared.insert(declared.end(), description.settings.begin(), description.settings.end());
@@ -197,8 +205,8 @@ Configuration resolve(const ModelDescription& description, const GivenSettings& 
     for (const auto& [name, what] : *source) {
       if (name == "model")
         require<UsageError>(what.value == description.name,
-                            "{}: this configuration is for {}, not for {}.", what.from, what.value,
-                            description.name);
+                            "{}: this configuration is for {}, not for {}.", what.from,
+                            shown(what.value), description.name);
       else if (name != "preset")
         settings.set(name, what.value, what.from);
     }
@@ -228,12 +236,13 @@ std::string Configuration::hash() const {
 }
 
 GivenSettings read_toml(const std::string& text, const std::string& file_name) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   GivenSettings given;
-  std::size_t begin = 0;
+  std::size_t begin = text.starts_with(byte_order_mark) ? byte_order_mark.size() : 0;
   for (int number = 1; begin < text.size(); ++number) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
     const std::string line = text.substr(begin, end - begin);
-    begin = end + 1;
+    begin = end + (text.compare(end, 2, "\r\n") == 0 ? 2 : 1);
     const std::string place = fmt::format("{} line {}", file_name, number);
     TomlLine reader(line, place);
     if (reader.blank())
@@ -243,6 +252,10 @@ GivenSettings read_toml(const std::string& text, const std::string& file_name) {
     require<DataError>(fresh, "{}: {} stands twice.", place, key);
   }
   return given;
+}
+
+GivenSettings read_configuration_file(const std::string& path) {
+  return read_toml(read_file(path, 1 << 20), path);
 }
 
 }  // namespace likely

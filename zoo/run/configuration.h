@@ -36,7 +36,9 @@ Configuration resolve(const ModelDescription& description, const GivenSettings& 
                       const GivenSettings& command_line);
 
 // The flat part of TOML that configurations use: `key = value` with a string, a number or a bare
-// word, and comments. DataError names the line of anything else.
+// word, and comments; lines may end as any system ends them. DataError names the line of anything
+// else.
 GivenSettings read_toml(const std::string& text, const std::string& file_name);
+GivenSettings read_configuration_file(const std::string& path);
 
 }  // namespace likely

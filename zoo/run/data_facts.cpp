@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "tensor/shown.h"
+
 namespace likely {
 namespace {
 
@@ -14,7 +16,7 @@ std::vector<std::int64_t> numbers_in(const std::string& text, std::int64_t most)
     const auto [rest, error] = std::from_chars(at, end, number);
     require<DataError>(
         error == std::errc() && number >= 0 && number <= most && (rest == end || *rest == ' '),
-        "checkpoint: its state.json tells of data what cannot be: \"{}\".", text.substr(0, 40));
+        "checkpoint: its state.json tells of data what cannot be: {}.", in_quotes(text));
     numbers.push_back(number);
     at = rest == end ? end : rest + 1;
   }
@@ -58,8 +60,8 @@ std::optional<DataFacts> recorded_data(const std::map<std::string, std::string>&
       (image.size() == 1 || image.size() == 3) && levels.size() == 1 && classes.size() == 1,
       "checkpoint: its state.json tells of data what cannot be: images of {}, {} "
       "levels, {} classes.",
-      facts.at("data_image").substr(0, 40), facts.at("data_levels").substr(0, 40),
-      facts.at("data_classes").substr(0, 40));
+      shown(facts.at("data_image")), shown(facts.at("data_levels")),
+      shown(facts.at("data_classes")));
   Shape shape;
   for (const std::int64_t extent : image)
     shape.push_back(extent);
@@ -74,15 +76,15 @@ std::optional<DataFacts> recorded_data(const std::map<std::string, std::string>&
 void require_same_data(const char* verb, const DataFacts& learnt, const DataFacts& now) {
   if (learnt.content.empty() || now.content.empty() || learnt.content == now.content)
     return;
-  const auto shown = [](const DataFacts& data) {
-    return fmt::format("{} images of {} ({})", data.images.substr(0, 60), data.name.substr(0, 100),
-                       data.content.substr(0, 7 + 12));
+  const auto told = [](const DataFacts& data) {
+    return fmt::format("{} images of {} ({})", shown(data.images), shown(data.name),
+                       shown(std::string_view(data.content).substr(0, 7 + 12)));
   };
   fail<DataError>(
       "{}: the data is not what this run learnt from: that was {}; now there are {}. Give back "
       "what "
       "was there, or go on with what is there now: --data-changed.",
-      verb, shown(learnt), shown(now));
+      verb, told(learnt), told(now));
 }
 
 }  // namespace likely

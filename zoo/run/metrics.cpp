@@ -4,20 +4,27 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "tensor/json.h"
 
 namespace likely {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t longest_line = 1 << 16;
+
 // The object on a line, or a discarded one.
 Json parsed(const std::string& line) {
-  Json object = Json::parse(line, nullptr, false);
-  if (object.is_object() && object.contains("step") && object["step"].is_number_integer())
+  try {
+    const std::string from = "metrics: a line";
+    Json object = parse_json(line, from);
+    integer_in(object, "step", from, 0, largest_count);
     return object;
-  return Json(Json::value_t::discarded);
+  } catch (const DataError&) {
+    return Json(Json::value_t::discarded);
+  }
 }
 
 // Lines that say nothing of use, by number.
@@ -46,13 +53,13 @@ struct Kept {
 };
 
 Kept kept_through(const std::string& path, std::int64_t step) {
-  std::ifstream file(path, std::ios::binary);
+  const InputFile file = open_to_read("metrics", path);
   Kept kept, now;
   std::int64_t number = 0;
-  for (std::string line; std::getline(file, line) && !file.eof();) {
-    now.bytes += static_cast<std::int64_t>(line.size()) + 1;
+  for (Line line; read_line(file, longest_line, line) && line.ended;) {
+    now.bytes += line.bytes;
     ++number;
-    const Json object = parsed(line);
+    const Json object = parsed(line.text);
     const bool later = !object.is_discarded() && object["step"].get<std::int64_t>() > step;
     now.in_one_piece = now.in_one_piece && !later;
     if (later || object.is_discarded())
@@ -65,13 +72,14 @@ Kept kept_through(const std::string& path, std::int64_t step) {
 
 // The kept lines but for those of later steps.
 std::string without_later(const std::string& path, const Kept& kept, std::int64_t step) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text, line;
-  for (std::int64_t bytes = 0; bytes < kept.bytes && std::getline(file, line);
-       bytes += static_cast<std::int64_t>(line.size()) + 1) {
-    const Json object = parsed(line);
+  const InputFile file = open_to_read("metrics", path);
+  std::string text;
+  Line line;
+  for (std::int64_t bytes = 0; bytes < kept.bytes && read_line(file, longest_line, line);
+       bytes += line.bytes) {
+    const Json object = parsed(line.text);
     if (object.is_discarded() || object["step"].get<std::int64_t>() <= step)
-      text += line + '\n';
+      text += line.text + '\n';
   }
   return text;
 }
@@ -157,14 +165,16 @@ void Metrics::flush() {
 
 MetricsHistory read_metrics(const std::string& path) {
   MetricsHistory history;
+  if (!std::filesystem::exists(path))
+    return history;
   Damage damage;
-  std::ifstream file(path, std::ios::binary);
+  const InputFile file = open_to_read("metrics", path);
   std::int64_t number = 0;
-  for (std::string line; std::getline(file, line);) {
+  for (Line line; read_line(file, longest_line, line);) {
     ++number;
-    const Json object = parsed(line);
+    const Json object = parsed(line.text);
     if (object.is_discarded()) {
-      if (!file.eof())
+      if (line.ended)
         damage.add(number);
       continue;
     }

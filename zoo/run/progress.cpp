@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "tensor/shown.h"
 #include "tensor/streams.h"
 
 namespace likely {
@@ -109,7 +110,7 @@ void Progress::say(const std::string& text, Verbosity from) {
   if (verbosity_ < from)
     return;
   finish();
-  write_for_eyes(text + "\n", terminal_.descriptor);
+  write_for_eyes(printable_message(text) + "\n", terminal_.descriptor);
 }
 
 void Progress::finish() {

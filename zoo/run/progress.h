@@ -46,7 +46,8 @@ class Progress {
     plan_.batches_a_step = batches;
   }
   void step(std::int64_t step, const ProgressValues& values, Clock::time_point now);
-  // A line of its own, above the redrawn one; Verbosity::verbose lines only with -v.
+  // A line of its own, above the redrawn one: Verbosity::verbose ones only with -v, and what went
+  // wrong, Verbosity::quiet, even with -q.
   void say(const std::string& text, Verbosity from = Verbosity::normal);
   void finish();  // ends the redrawn line
   // Within an epoch batches are counted, else steps.

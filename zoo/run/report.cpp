@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "tensor/json.h"
 #include "zoo/run/chart.h"
 #include "zoo/run/metrics.h"
 
@@ -52,8 +53,10 @@ std::string base64(const std::string& bytes) {
   return text;
 }
 
+constexpr std::int64_t largest_picture = 1 << 25;
+
 Json json_file(const std::string& path) {
-  return std::filesystem::exists(path) ? Json::parse(read_file(path), nullptr, false) : Json();
+  return std::filesystem::exists(path) ? parse_json(read_file(path), "report: " + path) : Json();
 }
 
 // What stands at a key, where it is of the kind that is looked for: a number that was not finite
@@ -253,7 +256,8 @@ std::string pictures(const RunDirectory& run) {
       html += fmt::format(
           "<figure><img alt='{0}' src='data:image/png;base64,{1}'><figcaption>{0}</figcaption>"
           "</figure>",
-          escaped(std::filesystem::path(file).stem().string()), base64(read_file(file)));
+          escaped(std::filesystem::path(file).stem().string()),
+          base64(read_file(file, largest_picture)));
     html += "</div>\n";
   }
   return html;

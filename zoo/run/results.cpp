@@ -3,6 +3,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "tensor/json.h"
+
 namespace likely {
 
 using Json = nlohmann::ordered_json;
@@ -10,7 +12,11 @@ using Json = nlohmann::ordered_json;
 Json kept_evaluation(const RunDirectory& run, const std::string& split, std::int64_t step) {
   if (!std::filesystem::exists(run.evaluation()))
     return {};
-  const Json found = Json::parse(read_file(run.evaluation(), 1 << 24), nullptr, false);
+  Json found;
+  try {
+    found = parse_json(read_file(run.evaluation(), 1 << 24), run.evaluation());
+  } catch (const DataError&) {  // none of ours: it is written again
+  }
   const bool kept = found.is_object() && found.contains("split") && found["split"] == split &&
                     (!found.contains("step") || found["step"] == step);
   return kept ? found : Json();

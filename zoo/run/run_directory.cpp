@@ -74,8 +74,7 @@ std::string RunDirectory::picture(const std::string& kind, std::int64_t step) co
 
 Configuration RunDirectory::read_configuration(const ModelDescription& description,
                                                const GivenSettings& changes) const {
-  return resolve(description, read_toml(read_file(configuration(), 1 << 20), configuration()),
-                 changes);
+  return resolve(description, read_configuration_file(configuration()), changes);
 }
 
 }  // namespace likely

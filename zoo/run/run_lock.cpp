@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tensor/json.h"
 #include "tensor/streams.h"
 
 namespace likely {
@@ -91,9 +92,12 @@ Json this_process(const std::string& verb, int file) {
 Json content_of(int file) {
   char bytes[4096];
   const ssize_t count = pread(file, bytes, sizeof bytes, 0);
-  const Json content = Json::parse(
-      std::string_view(bytes, count > 0 ? static_cast<std::size_t>(count) : 0), nullptr, false);
-  return content.is_object() ? content : Json();
+  try {
+    Json content = parse_json({bytes, count > 0 ? static_cast<std::size_t>(count) : 0}, "lock");
+    return content.is_object() ? content : Json();
+  } catch (const DataError&) {
+    return {};
+  }
 }
 
 // Waits a moment for one that has just taken the lock to write who it is.

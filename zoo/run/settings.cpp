@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/nearest.h"
+#include "tensor/shown.h"
 
 namespace likely {
 namespace {
@@ -28,8 +29,8 @@ Value converted(const Setting& setting, const Value& value, const std::string& f
     return number_of<double>(setting, text, from);
   const auto& words = setting.words;
   require<UsageError>(words.empty() || std::count(words.begin(), words.end(), text),
-                      "{}: {} cannot be \"{}\". Did you mean {}? There are {}.", from, setting.name,
-                      text, nearest(text, words), joined(words));
+                      "{}: {} cannot be {}. Did you mean {}? There are {}.", from, setting.name,
+                      in_quotes(text), nearest(text, words), joined(words));
   return text;
 }
 
@@ -37,11 +38,11 @@ Value converted(const Setting& setting, const Value& value, const std::string& f
 
 const char* name_of(Preset preset) { return preset_names[static_cast<int>(preset)].c_str(); }
 
-Preset preset_named(const std::string& name) {
+Preset preset_named(const std::string& name, const std::string& from) {
   const auto found = std::find(preset_names.begin(), preset_names.end(), name);
   require<UsageError>(found != preset_names.end(),
-                      "preset: there is no preset \"{}\". Did you mean {}? There are {}.", name,
-                      nearest(name, preset_names), joined(preset_names));
+                      "{}: there is no preset {}. Did you mean {}? There are {}.", from,
+                      in_quotes(name), nearest(name, preset_names), joined(preset_names));
   return static_cast<Preset>(found - preset_names.begin());
 }
 
@@ -101,8 +102,8 @@ const std::string& Settings::text(const std::string& name) const {
 void Settings::set(const std::string& name, const Value& value, const std::string& from) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.setting.name == name; });
-  require<UsageError>(found != entries_.end(), "{}: there is no setting \"{}\". Did you mean {}?",
-                      from, name, nearest(name, names()));
+  require<UsageError>(found != entries_.end(), "{}: there is no setting {}. Did you mean {}?", from,
+                      in_quotes(name), nearest(name, names()));
   found->value = converted(found->setting, value, from);
 }
 

@@ -12,7 +12,8 @@ namespace likely {
 
 enum class Preset { quick, small, paper };  // ≤ 30 s, ≤ 15 min on two CPU cores, as published
 const char* name_of(Preset preset);
-Preset preset_named(const std::string& name);  // UsageError with the nearest name
+// UsageError, beginning with `from` ("config.toml line 2", "--preset"), with the nearest name.
+Preset preset_named(const std::string& name, const std::string& from);
 
 using Value = std::variant<std::int64_t, double, std::string>;
 

@@ -1,11 +1,14 @@
 #include "zoo/run/trainer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 
 #include "kernels/choice.h"
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "tensor/json.h"
+#include "tensor/shown.h"
 #include "zoo/run/finite_checkpoint.h"
 
 namespace likely {
@@ -208,6 +211,19 @@ void copy_named(const char* file, const Checkpoint::Tensors& from, const Checkpo
   }
 }
 
+// A number of steps or batches among a checkpoint's facts.
+std::int64_t count_in(const Checkpoint& checkpoint, const char* name) {
+  const std::string& text = checkpoint.fact(name);
+  std::int64_t count = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  require<DataError>(
+      error == std::errc{} && end == text.data() + text.size() && count >= 0 &&
+          count <= largest_count,
+      "resume: the checkpoint of step {} says {} of {}: a whole number from 0 to {} is needed.",
+      checkpoint.step, in_quotes(text), name, largest_count);
+  return count;
+}
+
 }  // namespace
 
 void Trainer::restore(const Checkpoint& checkpoint) {
@@ -215,12 +231,13 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   require<DataError>(checkpoint.hash == here.hash,
                      "resume: the checkpoint belongs to the configuration {} and config.toml is "
                      "{}. Something other than steps, threads or intervals was changed.",
-                     checkpoint.hash, here.hash);
+                     shown(checkpoint.hash), here.hash);
   if (const std::string what = first_not_finite(checkpoint); !what.empty())
     fail<Diverged>(
         "checkpoint: step {} had diverged before it was saved: {}. Train anew with a "
         "lower --rate.",
         checkpoint.step, what);
+  const std::int64_t batches = count_in(checkpoint, "batches");
   copy_named("model.safetensors", checkpoint.model, here.model);
   copy_named("average.safetensors", checkpoint.average, here.average);
   copy_named("state.safetensors", checkpoint.state, here.state);
@@ -228,7 +245,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   reads_.clear();
   updates_ = read_step_state(state_).update;
   step_ = checkpoint.step;
-  batches_ = std::stoll(checkpoint.facts.at("batches"));
+  batches_ = batches;
 }
 
 std::int64_t Trainer::parameter_count() const {

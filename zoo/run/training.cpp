@@ -122,7 +122,7 @@ void TrainingRun::restore() {
   if (const std::optional<DataFacts> learnt = recorded_data(checkpoint.facts);
       learnt && !options_.data_changed)
     require_same_data("resume", *learnt, facts_of(*data_));
-  kernels::restore_choices(checkpoint.facts.at("choices"));
+  kernels::restore_choices(checkpoint.fact("choices"));
   trainer_.restore(checkpoint);
   saved_step_ = trainer_.step();
 }
@@ -308,7 +308,8 @@ void TrainingRun::save() {
                    checkpoint.step, what);
   try_to("save a checkpoint", [&] {
     metrics_->flush();
-    checkpoints_.save(checkpoint, [&](const std::string& text) { progress_->say(text); });
+    checkpoints_.save(checkpoint,
+                      [&](const std::string& text) { progress_->say(text, Verbosity::quiet); });
     saved_step_ = trainer_.step();
     progress_->say(fmt::format("saved step {}", saved_step_), Verbosity::verbose);
   });
@@ -326,7 +327,8 @@ void TrainingRun::write_report() {
 void TrainingRun::try_to(const char* what, const std::function<void()>& f) {
   const auto report = [&](const Error& error) {
     failure_ = error.what();
-    progress_->say(fmt::format("step {}: could not {}: {}", trainer_.step(), what, failure_));
+    progress_->say(fmt::format("step {}: could not {}: {}", trainer_.step(), what, failure_),
+                   Verbosity::quiet);
   };
   try {
     f();
