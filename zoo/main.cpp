@@ -5,9 +5,11 @@
 
 #include "autograd/check.h"
 #include "tensor/nearest.h"
+#include "tensor/shown.h"
 #include "tensor/streams.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/command_line.h"
+#include "zoo/run/front_door.h"
 #include "zoo/run/machine.h"
 
 namespace likely {
@@ -32,7 +34,7 @@ const Op& op_named(const std::string& name) {
       return *op;
     names.push_back(op->name());
   }
-  fail<UsageError>("check-gradients: there is no operation {}. Did you mean {}?", name,
+  fail<UsageError>("check-gradients: there is no operation {}. Did you mean {}?", shown(name),
                    nearest(name, names));
 }
 
@@ -59,6 +61,11 @@ int check_ops(const std::string& name, const std::string& device_name) {
 }
 
 int run_tool(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "about")  // asked by the front door, not by people
+    return run_program([&] {
+      write_result(about({argv + 2, argv + argc}));
+      return 0;
+    });
   std::string action, name, op, device = "auto";
   bool prove = false;
   std::string directory = default_data_directory().string();

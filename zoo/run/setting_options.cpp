@@ -1,7 +1,7 @@
 #include "zoo/run/setting_options.h"
 
 #include "tensor/nearest.h"
-#include "zoo/run/file_system.h"
+#include "tensor/streams.h"
 
 namespace likely {
 namespace {
@@ -14,6 +14,19 @@ std::string help(const Setting& setting) {
     return fmt::format("{}{}{}", setting.help, words, quick.empty() ? "" : " [" + quick + "]");
   return fmt::format("{}{} [quick {}, small {}, paper {}]", setting.help, words, quick, small,
                      paper);
+}
+
+// Where a preset is given next to a configuration file.
+std::string what_wins(const Configuration& configuration, const GivenSettings& file,
+                      const std::string& file_name) {
+  std::vector<std::string> left;
+  for (const auto& [setting, value] : configuration.settings.all())
+    if (const bool same = setting.quick == setting.small && setting.small == setting.paper;
+        !same && !file.contains(setting.name))
+      left.push_back(setting.name);
+  return fmt::format("--preset {}: the settings in {} win over the preset's, which decides {}.",
+                     name_of(configuration.preset), file_name,
+                     left.empty() ? "nothing here" : "only " + joined(left));
 }
 
 }  // namespace
@@ -30,7 +43,8 @@ void SettingOptions::add_to(CLI::App& verb, const ModelDescription& description)
     add(verb, setting.name, help(setting), "Run");
   for (const Setting& setting : description.settings)
     add(verb, setting.name, help(setting), "Model");
-  verb.add_option("--config", file_, "read settings from this file; options win over it")
+  verb.add_option("--config", file_,
+                  "read settings from this file: they win over the preset's, options over both")
       ->type_name("FILE")
       ->group("Run");
 }
@@ -57,9 +71,13 @@ GivenSettings SettingOptions::given() const {
 }
 
 Configuration SettingOptions::resolve(const ModelDescription& description) const {
-  const GivenSettings file =
-      file_.empty() ? GivenSettings{} : read_toml(read_file(file_, 1 << 20), file_);
-  return likely::resolve(description, file, given());
+  if (file_.empty())
+    return likely::resolve(description, {}, given());
+  const GivenSettings file = read_configuration_file(file_), line = given();
+  const Configuration configuration = likely::resolve(description, file, line);
+  if (line.contains("preset"))
+    to_stderr("{}\n", what_wins(configuration, file, file_));
+  return configuration;
 }
 
 }  // namespace likely

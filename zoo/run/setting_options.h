@@ -18,7 +18,8 @@ class SettingOptions {
   void add(CLI::App& verb, const std::string& name, const std::string& help, const char* group);
 
   GivenSettings given() const;
-  // The preset, then the file of --config, then what was given.
+  // The preset, then the file of --config, then what was given. A preset that was given next to a
+  // file gets a line on stderr that says what wins.
   Configuration resolve(const ModelDescription& description) const;
 
  private:
