@@ -31,7 +31,8 @@ void require_factor(const char* operation, Pixels factor) {
   require(factor.rows > 0 && factor.columns > 0,
           "{}: {} x {} pixels are no block. Use 1 or more both ways.", operation, factor.rows,
           factor.columns);
-  kernels::require_pixels(operation, {factor, Pixels(factor.rows * factor.columns)});
+  kernels::require_pixels(operation, {factor});  // so that the product fits
+  kernels::require_pixels(operation, {Pixels(factor.rows * factor.columns)});
 }
 
 }  // namespace
