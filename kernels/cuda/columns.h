@@ -102,6 +102,7 @@ __global__ void __launch_bounds__(block_threads, 2) columns(Task task) {
       value, left, [&](int i) { return thread.load(element(i), left(i)); },
       [&](const auto& pack, int i, int k) { return thread.value(pack, k, row(i)); });
   join<Op>(value, cut.wide, cut.group(), shared<Warps<Value, size>>());
+  __syncwarp();  // what put writes, others of the group have read: shuffles alone order no memory
   if (share.thread >= cut.wide)
     return;
   LIKELY_UNROLL
