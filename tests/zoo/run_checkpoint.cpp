@@ -276,7 +276,7 @@ TEST_CASE("checkpoint: kill -9 at any instant of saving leaves a loadable one") 
       newest = loaded.step;
     } catch (const Error& error) {
       ++unreadable;
-      MESSAGE(error.what());
+      MESSAGE(std::string(error.what()));
     }
   }
   CHECK(unreadable == 0);
@@ -498,7 +498,7 @@ TEST_CASE("checkpoint: one is read while another process saves newer ones") {
       step = loaded.step;
     } catch (const Error& error) {
       ++failed;
-      MESSAGE(error.what());
+      MESSAGE(std::string(error.what()));
     }
   }
   kill(child, SIGKILL);

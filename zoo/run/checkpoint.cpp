@@ -305,7 +305,6 @@ std::string CheckpointFolder::newest_whole_before(std::int64_t step) const {
 Checkpoint CheckpointFolder::load(const Warn& warn) const {
   std::vector<std::string> problems;
   for (int attempt = 0; attempt < 100; ++attempt) {
-    bool changed = false;  // training went on meanwhile: there are newer ones
     problems.clear();
     const std::vector<std::string> before = names();
     for (const Candidate& candidate : candidates()) {
@@ -322,13 +321,12 @@ Checkpoint CheckpointFolder::load(const Warn& warn) const {
                            about, step));
         return checkpoint;
       } catch (const DataError& error) {
-        changed = names() != before;
-        if (changed)
-          break;
         problems.push_back(error.what());
+        if (names() != before)
+          break;
       }
     }
-    if (!changed)
+    if (names() == before)  // else training went on meanwhile, and there are newer ones
       break;
   }
   require<DataError>(!empty(), "checkpoint: there is none in {}.", folder_);
