@@ -2,7 +2,6 @@
 #include "kernels/available_cpus.h"
 
 #include <doctest/doctest.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -10,6 +9,8 @@
 #include <fstream>
 #include <string>
 #include <thread>
+
+#include "tests/one_cpu.h"
 
 using namespace likely::kernels;
 namespace fs = std::filesystem;
@@ -116,17 +117,13 @@ TEST_CASE("available CPUs: text that is none of the kernel's limits nothing") {
 }
 
 TEST_CASE("available CPUs: an affinity of one CPU leaves one") {
-  cpu_set_t before;
-  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
-    if (CPU_ISSET(cpu, &before))
-      CPU_SET(cpu, &one);
-  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
-  CHECK(available_cpus() <= 1);
-  sched_setaffinity(0, sizeof before, &before);
-  CHECK(available_cpus() <= CPU_COUNT(&before));
+  int before;
+  {
+    const OneCpu one;
+    before = one.before();
+    CHECK(available_cpus() <= 1);
+  }
+  CHECK(available_cpus() <= before);
 }
 
 TEST_CASE(

@@ -1,9 +1,9 @@
 // The adversarial models' networks, and what their updates compute and hold.
 #include "tests/zoo/adversarial.h"
 
+#include "tests/zoo/data_files.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/check_model.h"
-#include "zoo/run/png.h"
 #include "zoo/run/trainer.h"
 
 using namespace likely;
@@ -166,14 +166,7 @@ TEST_CASE("adversarial models: each update of a step is planned to the byte") {
 // update sees too.
 TEST_CASE("adversarial models: planned to the byte where epochs end within a step") {
   const TemporaryFolder folder;
-  std::filesystem::create_directory(folder / "pngs");
-  std::vector<std::uint8_t> pixels(32 * 32 * 3);
-  for (std::size_t file = 0; file < 40; ++file) {
-    for (std::size_t i = 0; i < pixels.size(); ++i)
-      pixels[i] = static_cast<std::uint8_t>((i + file) * i % 251);
-    write_png(fmt::format("{}/pngs/{}.png", folder.path(), file),
-              Tensor::of({1, 32, 32, 3}, pixels), {.columns = 1, .padding = 0});
-  }
+  write_pictures(folder);
   for (const ModelDescription& description : adversarial_descriptions()) {
     CAPTURE(description.name);
     check_planned(

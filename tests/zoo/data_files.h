@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "tensor/error.h"
 #include "tests/zoo/temporary_folder.h"
+#include "zoo/run/png.h"
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -63,4 +65,16 @@ std::string data_error(const F& f) {
     return error.what();
   }
   return "no error";
+}
+
+// Forty pictures of 32 x 32 in the folder `pngs`.
+inline void write_pictures(const likely::TemporaryFolder& folder) {
+  std::filesystem::create_directory(folder / "pngs");
+  std::vector<std::uint8_t> pixels(32 * 32 * 3);
+  for (std::size_t file = 0; file < 40; ++file) {
+    for (std::size_t i = 0; i < pixels.size(); ++i)
+      pixels[i] = static_cast<std::uint8_t>((i + file) * i % 251);
+    likely::write_png(fmt::format("{}/pngs/{}.png", folder.path(), file),
+                      likely::Tensor::of({1, 32, 32, 3}, pixels), {.columns = 1, .padding = 0});
+  }
 }

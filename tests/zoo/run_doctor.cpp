@@ -1,7 +1,6 @@
 // doctor: what it says of the proofs that kernels passed or failed.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <cstdlib>
 #include <sstream>
@@ -9,6 +8,7 @@
 
 #include "kernels/available_cpus.h"
 #include "kernels/first_contact.h"
+#include "tests/one_cpu.h"
 #include "tests/zoo/temporary_folder.h"
 #include "zoo/run/machine.h"
 
@@ -57,16 +57,12 @@ TEST_CASE("doctor: of a GPU that is not there one line says so") {
 }
 
 TEST_CASE("doctor: says how many cores there are, and how many of them are this process's") {
-  cpu_set_t before;
-  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu)
-    if (CPU_ISSET(cpu, &before))
-      CPU_SET(cpu, &one);
-  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
-  const std::string text = doctor("nowhere"), environment = environment_json(Device::cpu);
-  sched_setaffinity(0, sizeof before, &before);
+  std::string text, environment;
+  {
+    const OneCpu one;
+    text = doctor("nowhere");
+    environment = environment_json(Device::cpu);
+  }
   const unsigned here = std::thread::hardware_concurrency();
   if (cpu_quota() >= 1) {
     CHECK(text.find(here == 1 ? std::string(", 1 cores\n")

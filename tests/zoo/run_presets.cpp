@@ -62,14 +62,6 @@ std::vector<std::string> outside(const Range& range) {
           "\x1b[2J"};
 }
 
-// A folder of data in which only the pictures of one's own lie.
-void write_pictures(const TemporaryFolder& folder) {
-  std::filesystem::create_directories(folder / "pngs");
-  for (int i = 0; i < 40; ++i)
-    write_png(fmt::format("{}/{}.png", folder / "pngs", i),
-              Tensor::of({1, 1, 1, 3}, std::vector<std::uint8_t>(3, 7)), {1});
-}
-
 }  // namespace
 
 TEST_CASE("presets: the models tested here are those of zoo/models") {

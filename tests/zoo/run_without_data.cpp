@@ -1,5 +1,6 @@
 // A trained run is sampled, interpolated and exported where its data is gone.
 #include "tensor/safetensors.h"
+#include "tests/zoo/data_files.h"
 #include "tests/zoo/tiny_run.h"
 #include "zoo/run/data_facts.h"
 #include "zoo/run/png.h"
@@ -24,17 +25,6 @@ ModelDescription on_pictures() {
     return std::make_unique<Interpolating>(settings, data);
   };
   return description;
-}
-
-void write_pictures(const TemporaryFolder& folder) {
-  std::filesystem::create_directory(folder / "pngs");
-  std::vector<std::uint8_t> pixels(32 * 32 * 3);
-  for (std::size_t file = 0; file < 40; ++file) {
-    for (std::size_t i = 0; i < pixels.size(); ++i)
-      pixels[i] = static_cast<std::uint8_t>((i + file) * i % 251);
-    write_png(fmt::format("{}/pngs/{}.png", folder.path(), file),
-              Tensor::of({1, 32, 32, 3}, pixels), {.columns = 1, .padding = 0});
-  }
 }
 
 }  // namespace
