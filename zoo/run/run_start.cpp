@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "zoo/run/machine.h"
+#include "zoo/run/metrics.h"
 #include "zoo/run/program.h"
 
 namespace likely {
@@ -55,6 +56,23 @@ void RunStart::take_back() {
   for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder)
     fs::remove(*folder, error);  // fails where it is not empty
   made_.clear();
+}
+
+void require_may_begin_again(const RunDirectory& run, const Configuration& configuration,
+                             const std::string& cut_short,
+                             const std::function<void(const std::string&)>& warn) {
+  const std::int64_t told = read_metrics(run.metrics()).last_step,
+                     first_save = configuration.settings.integer("save-every");
+  require<DataError>(
+      told <= first_save,
+      "resume: {} holds no checkpoint, but {} tells of step {}, and steps were to be saved from {} "
+      "on. Put the checkpoints back, or train anew: likely train {} --config {}",
+      run.checkpoints(), run.metrics(), told, first_save, configuration.model, run.configuration());
+  if (told > 0 || !cut_short.empty())
+    warn(fmt::format("resume: {} holds no checkpoint{}. Begins again with step 1{}.",
+                     run.checkpoints(),
+                     cut_short.empty() ? "" : " but a save that was cut short: " + cut_short,
+                     told > 0 ? fmt::format("; {} told of step {}", run.metrics(), told) : ""));
 }
 
 }  // namespace likely

@@ -1,5 +1,7 @@
 // RunStart: the first files of a run, written once all else is known to be well.
 #pragma once
+#include <functional>
+
 #include "tensor/device.h"
 #include "zoo/run/run_directory.h"
 
@@ -28,5 +30,12 @@ class RunStart {
   std::vector<std::string> made_;  // outer ones first
   std::unique_ptr<RunLock> lock_;  // of a new run
 };
+
+// Of a run without checkpoint that is resumed. One that was ended before its first save has lines
+// of steps that come once more, and `warn` is told; lines of later steps tell that checkpoints were
+// there and got lost: DataError. `cut_short` names a save that did not come to its end, if any.
+void require_may_begin_again(const RunDirectory& run, const Configuration& configuration,
+                             const std::string& cut_short,
+                             const std::function<void(const std::string&)>& warn);
 
 }  // namespace likely

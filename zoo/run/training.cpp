@@ -33,7 +33,6 @@ class TrainingRun {
   using Clock = Progress::Clock;
 
   void restore();
-  void begin_again(const std::function<void(const std::string&)>& warn) const;
   bool complete() const;
   int say_complete() const;
   void begin();
@@ -114,10 +113,8 @@ bool TrainingRun::complete() const {
 
 void TrainingRun::restore() {
   const auto warn = [](const std::string& text) { to_stderr("{}\n", text); };
-  if (checkpoints_.empty()) {
-    begin_again(warn);
-    return;
-  }
+  if (checkpoints_.empty())
+    return require_may_begin_again(run_, configuration_, checkpoints_.cut_short(), warn);
   const Checkpoint checkpoint = checkpoints_.load(warn);
   if (const std::optional<DataFacts> learnt = recorded_data(checkpoint.facts);
       learnt && !options_.data_changed)
@@ -125,25 +122,6 @@ void TrainingRun::restore() {
   kernels::restore_choices(checkpoint.fact("choices"));
   trainer_.restore(checkpoint);
   saved_step_ = trainer_.step();
-}
-
-// A run that was ended before its first save has lines of steps that come once more. Lines of
-// later steps tell that checkpoints were there, and got lost.
-void TrainingRun::begin_again(const std::function<void(const std::string&)>& warn) const {
-  const std::int64_t told = read_metrics(run_.metrics()).last_step,
-                     first_save = configuration_.settings.integer("save-every");
-  require<DataError>(
-      told <= first_save,
-      "resume: {} holds no checkpoint, but {} tells of step {}, and steps were to be saved from {} "
-      "on. Put the checkpoints back, or train anew: likely train {} --config {}",
-      run_.checkpoints(), run_.metrics(), told, first_save, description_.name,
-      run_.configuration());
-  const std::string cut_short = checkpoints_.cut_short();
-  if (told > 0 || !cut_short.empty())
-    warn(fmt::format("resume: {} holds no checkpoint{}. Begins again with step 1{}.",
-                     run_.checkpoints(),
-                     cut_short.empty() ? "" : " but a save that was cut short: " + cut_short,
-                     told > 0 ? fmt::format("; {} told of step {}", run_.metrics(), told) : ""));
 }
 
 // After set-up: scraps of loading and of the measurement go back to the system, and memory is
