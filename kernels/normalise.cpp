@@ -41,7 +41,7 @@ Tensor like(const char* operation, const char* name, const Tensor& given, const 
   return contiguous(given);
 }
 
-// Whether a gradient reads y beside g.
+// Whether a gradient reads y as well as g.
 bool reads_value(const char* operation, const Normalise& how) {
   require(how.activation != Activation::leaky_relu || how.slope >= 0,
           "{}: the gradient of leaky_relu does not follow from its value where the slope, {}, is "

@@ -82,11 +82,10 @@ bool read_line(const InputFile& file, std::size_t most, Line& line) {
 }
 
 ByteSource ByteSource::file(const std::string& format, const std::string& path) {
-  const std::shared_ptr<std::FILE> stream = open_to_read(format, path);
-  struct stat status {};
-  fstat(fileno(stream.get()), &status);
-  return {path, static_cast<std::uint64_t>(status.st_size),
-          [stream](std::uint64_t offset, void* to, std::size_t bytes) {
+  InputFile file = open_to_read(format, path);
+  const std::uint64_t size = size_of(file);
+  const std::shared_ptr<std::FILE> stream = std::move(file);
+  return {path, size, [stream](std::uint64_t offset, void* to, std::size_t bytes) {
             return fseeko(stream.get(), static_cast<off_t>(offset), SEEK_SET) == 0 &&
                    std::fread(to, 1, bytes, stream.get()) == bytes;
           }};

@@ -187,8 +187,7 @@ Tensor Tensor::view(const Shape& shape, const Strides& strides, std::int64_t off
   const std::int64_t size = static_cast<std::int64_t>(size_of(dtype_));
   const auto elements = static_cast<std::int64_t>(storage_->bytes()) / size;
   std::int64_t low = offset, high = offset, reach, bytes;
-  bool overflows =
-      false;  // also where there are no elements: slices of a view compute with strides
+  bool overflows = false;  // refused without elements too: a view's slices compute with strides
   for (int i = 0; i < shape.rank(); ++i) {
     const std::int64_t steps = std::max<std::int64_t>(shape[i], 1) - 1;
     std::int64_t& end = strides[i] < 0 ? low : high;

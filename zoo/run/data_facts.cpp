@@ -82,8 +82,7 @@ void require_same_data(const char* verb, const DataFacts& learnt, const DataFact
   };
   fail<DataError>(
       "{}: the data is not what this run learnt from: that was {}; now there are {}. Give back "
-      "what "
-      "was there, or go on with what is there now: --data-changed.",
+      "what was there, or go on with what is there now: --data-changed.",
       verb, told(learnt), told(now));
 }
 

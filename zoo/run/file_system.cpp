@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 namespace likely {
@@ -165,6 +166,13 @@ void replace_file(FileSystem& files, const std::string& path, const FileContent&
 
 void replace_file(FileSystem& files, const std::string& path, std::string_view content) {
   replace_file(files, path, [&](const ByteSink& sink) { sink(content.data(), content.size()); });
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
 }
 
 FileSum sum_of(const std::string& path) {

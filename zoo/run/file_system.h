@@ -71,6 +71,9 @@ void replace_file(FileSystem& files, const std::string& path, const FileContent&
 void replace_file(FileSystem& files, const std::string& path, std::string_view content);
 std::string partial_name(const std::string& path);  // of the file next to it, in this process
 
+// Of a file of the system's, such as those in /proc, without its end; empty where there is none.
+std::string first_line(const std::string& path);
+
 // Size and checksum of a file, read in pieces.
 struct FileSum {
   std::int64_t bytes = 0;

@@ -22,6 +22,7 @@
 #include "kernels/parallel.h"
 #include "tensor/streams.h"
 #include "zoo/data/catalogue.h"
+#include "zoo/run/file_system.h"
 #include "zoo/run/progress.h"
 
 namespace likely {
@@ -47,13 +48,6 @@ std::int64_t kibibytes(const char* file, const std::string& name) {
   std::int64_t value = 0;
   text >> value;
   return value * 1024;
-}
-
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
 }
 
 const char* isa_name() {

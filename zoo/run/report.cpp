@@ -59,28 +59,30 @@ Json json_file(const std::string& path) {
   return std::filesystem::exists(path) ? parse_json(read_file(path), "report: " + path) : Json();
 }
 
-// What stands at a key, where it is of the kind that is looked for: a number that was not finite
-// is null.
+// What stands at a key; null where nothing does, as for a number that was not finite.
+Json value_at(const Json& object, const char* key) {
+  return object.is_object() && object.contains(key) ? object[key] : Json();
+}
+
+// And where it is of the kind that is looked for.
 std::optional<double> number_at(const Json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_number())
-    return std::nullopt;
-  return object[key].get<double>();
+  const Json value = value_at(object, key);
+  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
 }
 
 std::string text_at(const Json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_string()
-             ? object[key].get<std::string>()
-             : "";
+  const Json value = value_at(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
 }
 
 Json list_at(const Json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_array() ? object[key]
-                                                                              : Json::array();
+  const Json value = value_at(object, key);
+  return value.is_array() ? value : Json::array();
 }
 
 Json object_at(const Json& object, const char* key) {
-  return object.is_object() && object.contains(key) && object[key].is_object() ? object[key]
-                                                                               : Json::object();
+  const Json value = value_at(object, key);
+  return value.is_object() ? value : Json::object();
 }
 
 std::string figure(const std::string& value, const std::string& what) {
