@@ -45,7 +45,7 @@ TEST_CASE("shapes-rgb: the templates of the definition, all different") {
   // Template 0 is the red disc of radius 3 around (10, 10), number 4 around the same is cyan.
   for (int y = 0; y < 32; ++y)
     for (int x = 0; x < 32; ++x) {
-      const bool in = inside(Figure::disc, x - 10, y - 10, 3);
+      const bool in = inside(Form::disc, x - 10, y - 10, 3);
       CHECK(law.mean(0, (y * 32 + x) * 3) == (in ? 208 : 128));
       CHECK(law.mean(0, (y * 32 + x) * 3 + 1) == (in ? 48 : 128));
       CHECK(law.mean(4, (y * 32 + x) * 3) == (in ? 48 : 128));
@@ -62,7 +62,7 @@ TEST_CASE("shapes-rgb: every row of every figure is the interval that the defini
     for (int y = 0; y < 32; ++y)
       for (int x = 0; x < 32; ++x)
         wrong += (law.mean(shape * 6, (y * 32 + x) * 3) == 208) !=
-                 inside(figures[shape / 720], x - cx, y - cy, r);
+                 inside(forms[shape / 720], x - cx, y - cy, r);
   }
   CHECK(wrong == 0);
 }

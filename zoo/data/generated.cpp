@@ -59,16 +59,16 @@ class GeneratedSet final : public DataSet {
 
 }  // namespace
 
-bool inside(Figure figure, int dx, int dy, int r) {
+bool inside(Form form, int dx, int dy, int r) {
   const bool in_box = std::abs(dx) <= r && std::abs(dy) <= r;
-  switch (figure) {
-    case Figure::disc:
+  switch (form) {
+    case Form::disc:
       return dx * dx + dy * dy <= r * r;
-    case Figure::square:
+    case Form::square:
       return in_box;
-    case Figure::triangle:
+    case Form::triangle:
       return std::abs(dy) <= r && 2 * std::abs(dx) <= dy + r;
-    case Figure::cross:
+    case Form::cross:
       return in_box && (std::abs(dx) <= r / 3 || std::abs(dy) <= r / 3);
   }
   return false;
@@ -77,13 +77,13 @@ bool inside(Figure figure, int dx, int dy, int r) {
 TemplateMixture shapes_mixture() {
   constexpr int side = 28;
   std::vector<std::uint8_t> pixels;
-  for (const Figure figure : figures)
+  for (const Form form : forms)
     for (int cy = 8; cy <= 19; ++cy)
       for (int cx = 8; cx <= 19; ++cx)
         for (int r = 3; r <= 7; ++r)
           for (int y = 0; y < side; ++y)
             for (int x = 0; x < side; ++x)
-              pixels.push_back(inside(figure, x - cx, y - cy, r));
+              pixels.push_back(inside(form, x - cx, y - cy, r));
   const std::size_t count = pixels.size() / (side * side);
   return {{side, side, 1}, std::move(pixels), std::vector<double>(count, 1), 0.02};
 }

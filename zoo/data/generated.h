@@ -7,11 +7,11 @@
 
 namespace likely {
 
-enum class Figure { disc, square, triangle, cross };
-constexpr Figure figures[] = {Figure::disc, Figure::square, Figure::triangle, Figure::cross};
-// Whether the pixel at (dx, dy) from the centre belongs to the figure of radius r: in each row an
+enum class Form { disc, square, triangle, cross };
+constexpr Form forms[] = {Form::disc, Form::square, Form::triangle, Form::cross};
+// Whether the pixel at (dx, dy) from the centre belongs to the form of radius r: in each row an
 // interval.
-bool inside(Figure figure, int dx, int dy, int r);
+bool inside(Form form, int dx, int dy, int r);
 
 // 28x28: a disc, square, triangle or cross with centre in 8..19 and radius in 3..7 (2,880
 // templates, all different), then every pixel flips with probability 0.02.

@@ -103,7 +103,7 @@ ShapesRgb::ShapesRgb() {
           Template shape{figure, cx, cy, r, {}, {}};
           for (int dy = -r; dy <= r; ++dy) {
             int reached = 0;  // to both sides of the centre's column
-            while (reached < r && inside(figures[figure], reached + 1, dy, r))
+            while (reached < r && inside(forms[figure], reached + 1, dy, r))
               ++reached;
             shape.begin[dy + r] = cx - reached;
             shape.end[dy + r] = cx + reached + 1;
