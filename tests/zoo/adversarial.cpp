@@ -25,12 +25,12 @@ std::map<std::string, std::int64_t> parameter_counts(Model& model) {
 
 using Counts = std::map<std::string, std::int64_t>;
 
-const std::map<std::string, std::string> small{{"threads", "1"},    {"width", "4"},
-                                               {"batch", "32"},     {"steps", "3"},
-                                               {"eval-every", "2"}, {"eval-count", "8"}};
+const std::map<std::string, std::string> small_run{{"threads", "1"},    {"width", "4"},
+                                                   {"batch", "32"},     {"steps", "3"},
+                                                   {"eval-every", "2"}, {"eval-count", "8"}};
 
 std::map<std::string, std::string> small_but(std::map<std::string, std::string> settings) {
-  settings.insert(small.begin(), small.end());
+  settings.insert(small_run.begin(), small_run.end());
   return settings;
 }
 

@@ -13,9 +13,9 @@ using Words = std::map<std::string, std::string>;
 // So that rounding stays rounding: where a ReLU is open for a whole batch, real and generated
 // samples cancel in the gradient of its bias, and RMSProp and Adam step by the sign of what is
 // left. Points have tanh.
-const Words points{{"data", "rings"}, {"batch", "16"},  {"width", "8"},
-                   {"layers", "2"},   {"latents", "2"}, {"activation", "tanh"}},
-    images{{"data", "shapes"}, {"batch", "4"}, {"width", "2"}, {"latents", "2"}};
+const Words of_points{{"data", "rings"}, {"batch", "16"},  {"width", "8"},
+                      {"layers", "2"},   {"latents", "2"}, {"activation", "tanh"}},
+    of_images{{"data", "shapes"}, {"batch", "4"}, {"width", "2"}, {"latents", "2"}};
 constexpr std::size_t steps = 3;
 
 // The losses of all networks at a step, by name.
@@ -32,7 +32,7 @@ std::map<std::string, double> losses(const nlohmann::json& line) {
 TEST_CASE("adversarial models: steps have the CPU's losses on every device") {
   const char* const here = device_under_test() == Device::cpu ? "cpu" : "cuda";
   for (const ModelDescription& description : adversarial_descriptions())
-    for (Words settings : {points, images}) {
+    for (Words settings : {of_points, of_images}) {
       CAPTURE(description.name);
       CAPTURE(settings["data"]);
       settings.merge(Words{{"steps", fmt::format("{}", steps)},

@@ -20,9 +20,9 @@ constexpr double bar = 1e-4, rounding = 1e-4;
 // A normalisation takes this bias away again: its gradient is rounding, and Adam's step its sign.
 bool without_effect(const std::string& name) { return name.ends_with("generator.main.2.bias"); }
 
-class Golden {
+class GoldenFile {
  public:
-  explicit Golden(const std::string& name)
+  explicit GoldenFile(const std::string& name)
       : file_(load_safetensors(LIKELY_SOURCE "/tests/interop/" + name + ".safetensors")) {}
 
   Tensor at(const std::string& name) const { return file_.at(name); }
@@ -90,7 +90,7 @@ class Golden {
 }  // namespace
 
 TEST_CASE("dcgan: losses, gradients and one step of Adam agree with PyTorch") {
-  const Golden golden("dcgan");
+  const GoldenFile golden("dcgan");
   const NetworkOptions how{
       .latents = 6, .width = 4, .ends = Ends::convolution, .bias = Bias::no, .normalised = true};
   const SampleSpace space({16, 16, 3});
@@ -112,7 +112,7 @@ TEST_CASE("dcgan: losses, gradients and one step of Adam agree with PyTorch") {
 }
 
 TEST_CASE("wgan-gp: losses, gradients and one step of Adam agree with PyTorch") {
-  const Golden golden("wgan-gp");
+  const GoldenFile golden("wgan-gp");
   const NetworkOptions how{.latents = 6, .width = 4};
   NetworkOptions generator_how = how;
   generator_how.normalised = true;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/random.h"
 #include "tensor/error.h"
 #include "tests/zoo/temporary_folder.h"
 #include "zoo/run/png.h"
@@ -20,6 +21,11 @@ inline std::vector<std::int64_t> rows_up_to(std::int64_t n) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(n));
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
+}
+
+inline likely::Draw draw_of(std::uint64_t seed, std::uint64_t update) {
+  return {likely::make_step_state({.seed = seed, .update = update}),
+          likely::purpose_hash("test/data")};
 }
 
 inline Bytes idx(const std::vector<std::uint32_t>& shape, const Bytes& values, int type = 8) {

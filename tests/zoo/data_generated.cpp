@@ -11,10 +11,6 @@ using namespace likely;
 
 namespace {
 
-Draw draw_of(std::uint64_t seed, std::uint64_t update) {
-  return {make_step_state({.seed = seed, .update = update}), purpose_hash("test/data")};
-}
-
 // log Σ_t w_t f^d (1−f)^(n−d), pixel by pixel.
 std::vector<double> joint_by_hand(const TemplateMixture& mixture, const std::uint8_t* image) {
   std::vector<double> result;

@@ -24,10 +24,6 @@ class Counting : public DataSet {
   }
 };
 
-Draw draw_of(std::uint64_t update) {
-  return {make_step_state({.seed = 5, .update = update}), purpose_hash("test/data")};
-}
-
 }  // namespace
 
 TEST_CASE("mirror: half of the training images, their sides alone changed, anew in each update") {
@@ -35,9 +31,9 @@ TEST_CASE("mirror: half of the training images, their sides alone changed, anew 
   mirrored.mirror_half();
   std::vector<std::int64_t> rows(1000);
   std::iota(rows.begin(), rows.end(), 0);
-  const Tensor before = plain.bytes(Split::train, rows, draw_of(1)),
-               after = mirrored.bytes(Split::train, rows, draw_of(1)),
-               again = mirrored.bytes(Split::train, rows, draw_of(2));
+  const Tensor before = plain.bytes(Split::train, rows, draw_of(5, 1)),
+               after = mirrored.bytes(Split::train, rows, draw_of(5, 1)),
+               again = mirrored.bytes(Split::train, rows, draw_of(5, 2));
   const auto at = [](const Tensor& images, std::int64_t i, std::int64_t r, std::int64_t c,
                      std::int64_t channel) {
     return images.data<std::uint8_t>()[((i * 3 + r) * 5 + c) * 3 + channel];

@@ -30,7 +30,7 @@ std::string write(const TemporaryFolder& folder, const std::string& name, std::u
   return path;
 }
 
-std::vector<std::uint8_t> read(const std::string& path) {
+std::vector<std::uint8_t> pixels_of(const std::string& path) {
   return read_png(path).to_vector<std::uint8_t>();
 }
 
@@ -55,20 +55,20 @@ Bytes claims(std::uint32_t width, std::uint32_t height) {
 TEST_CASE("png files: grey, colour, palette and transparency become RGB on white") {
   const TemporaryFolder folder;
   const std::uint8_t grey[] = {10, 200};
-  CHECK(read(write(folder, "grey.png", 2, 1, PNG_FORMAT_GRAY, grey)) ==
+  CHECK(pixels_of(write(folder, "grey.png", 2, 1, PNG_FORMAT_GRAY, grey)) ==
         std::vector<std::uint8_t>{10, 10, 10, 200, 200, 200});
   const std::uint8_t rgb[] = {1, 2, 3, 4, 5, 6};
-  CHECK(read(write(folder, "rgb.png", 1, 2, PNG_FORMAT_RGB, rgb)) ==
+  CHECK(pixels_of(write(folder, "rgb.png", 1, 2, PNG_FORMAT_RGB, rgb)) ==
         std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6});
   const std::uint8_t rgba[] = {10, 20, 30, 255, 0, 100, 200, 0, 0, 0, 0, 51};
-  CHECK(read(write(folder, "rgba.png", 3, 1, PNG_FORMAT_RGBA, rgba)) ==
+  CHECK(pixels_of(write(folder, "rgba.png", 3, 1, PNG_FORMAT_RGBA, rgba)) ==
         std::vector<std::uint8_t>{10, 20, 30, 255, 255, 255, 204, 204, 204});
   const std::uint8_t map[] = {9, 8, 7, 200, 100, 50}, places[] = {1, 0, 1};
-  CHECK(read(write(folder, "palette.png", 3, 1, PNG_FORMAT_RGB_COLORMAP, places, map, 2)) ==
+  CHECK(pixels_of(write(folder, "palette.png", 3, 1, PNG_FORMAT_RGB_COLORMAP, places, map, 2)) ==
         std::vector<std::uint8_t>{200, 100, 50, 9, 8, 7, 200, 100, 50});
   const std::uint16_t deep[] = {0, 32768, 65535};  // linear light, which libpng writes in 16 bits
   const std::vector<std::uint8_t> read_deep =
-      read(write(folder, "deep.png", 3, 1, PNG_FORMAT_LINEAR_Y, deep));
+      pixels_of(write(folder, "deep.png", 3, 1, PNG_FORMAT_LINEAR_Y, deep));
   CHECK(read_deep[0] == 0);
   CHECK(read_deep[3] == 128);
   CHECK(read_deep[8] == 255);

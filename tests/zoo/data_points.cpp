@@ -9,14 +9,6 @@
 
 using namespace likely;
 
-namespace {
-
-Draw draw_of(std::uint64_t seed, std::uint64_t update) {
-  return {make_step_state({.seed = seed, .update = update}), purpose_hash("test/data")};
-}
-
-}  // namespace
-
 TEST_CASE("rings and grid: the entropy of the definition, exact to the last digit of a double") {
   const PointMixture rings = rings_mixture(), grid = grid_mixture();
   CHECK(rings.centres().size() == 8);

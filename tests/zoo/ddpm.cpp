@@ -15,9 +15,7 @@ using namespace likely;
 
 namespace {
 
-const NoiseSchedule schedule = NoiseSchedule::linear(1000);
-
-Ddpm::Options tiny() {
+Ddpm::Options tiny_options() {
   Ddpm::Options options;
   options.unet = tiny_unet();
   return options;
@@ -28,7 +26,8 @@ struct Placed {
   Ddpm model;
   Parameters parameters;
   Placed(const Shape& image, const Ddpm::Options& options)
-      : model(Diffusion(image, 256, schedule), options), parameters(placed(model)) {}
+      : model(Diffusion(image, 256, NoiseSchedule::linear(1000)), options),
+        parameters(placed(model)) {}
 
  private:
   static Module& placed(Ddpm& model) {
@@ -44,7 +43,7 @@ struct Placed {
 TEST_CASE("ddpm: what it finds, its loss and its gradients agree with PyTorch's") {
   const SafeTensors file = load_safetensors(LIKELY_SOURCE "/tests/interop/ddpm.safetensors");
   const auto given = [&](const std::string& name) { return file.at(name).to(device_under_test()); };
-  Placed of({8, 8, 2}, tiny());
+  Placed of({8, 8, 2}, tiny_options());
   for (const Parameters::Entry& entry : of.parameters.entries())
     kernels::copy_into(entry.parameter.value(), given(entry.name));
   const Diffusion& diffusion = of.model.diffusion();
@@ -64,13 +63,13 @@ TEST_CASE("ddpm: what it finds, its loss and its gradients agree with PyTorch's"
 }
 
 TEST_CASE("ddpm: the published network has 35,746,307 parameters" * cpu_only) {
-  Ddpm model(Diffusion({32, 32, 3}, 256, schedule), {});
+  Ddpm model(Diffusion({32, 32, 3}, 256, NoiseSchedule::linear(1000)), {});
   CHECK(model.networks()[0].module.parameter_count() == 35746307);
 }
 
 TEST_CASE("ddpm: samples and bounds depend on the seed alone, and lie where data lies") {
   Placed of({8, 8, 1}, [] {
-    Ddpm::Options options = tiny();
+    Ddpm::Options options = tiny_options();
     options.sampling = {.steps = 5};
     return options;
   }());
@@ -107,6 +106,7 @@ TEST_CASE("ddpm: the objective `bound` has the weights of the bound" * cpu_only)
   Ddpm::Options options;
   options.width = 4;
   options.objective = Ddpm::Objective::bound;
+  const NoiseSchedule schedule = NoiseSchedule::linear(1000);
   Ddpm model(Diffusion({2}, 0, schedule), options);
   Module& module = model.networks()[0].module;
   module.initialise(3);
@@ -120,7 +120,8 @@ TEST_CASE("ddpm: the objective `bound` has the weights of the bound" * cpu_only)
         doctest::Approx(expected).epsilon(0.05));
 }
 
-TEST_CASE("ddpm: images that three levels cannot halve are seen with zeros around them" * cpu_only) {
+TEST_CASE("ddpm: images that three levels cannot halve are seen with zeros around them" *
+          cpu_only) {
   UnetOptions how = tiny_unet();
   how.multipliers = {1, 2, 2};
   const std::unique_ptr<Denoiser> net = make_unet({6, 7, 1}, 1000, how);
@@ -143,8 +144,7 @@ TEST_CASE("ddpm: images that cannot be halved, and widths that do not divide, ar
           cpu_only) {
   CHECK_THROWS_WITH_AS(
       make_unet({4, 4, 1}, 1000, {}),
-      "unet: images of [4, 4, 1] cannot be halved 3 times. Give fewer --multipliers.",
-      UsageError);
+      "unet: images of [4, 4, 1] cannot be halved 3 times. Give fewer --multipliers.", UsageError);
   CHECK_THROWS_WITH_AS(make_unet({32, 32, 1}, 1000, {.width = 20}),
                        "unet: 20 channels do not divide into 32 groups. Choose a --width that "
                        "does, or other --groups.",

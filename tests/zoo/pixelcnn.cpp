@@ -9,7 +9,7 @@ using namespace likely;
 
 namespace {
 
-const Shape small{6, 5, 1};
+const Shape small_image{6, 5, 1};
 
 // Each kind of head, for images that it can be enumerated on.
 struct Kind {
@@ -29,7 +29,7 @@ std::unique_ptr<PixelModel> model_of(const Kind& kind) {
 }  // namespace
 
 TEST_CASE("pixelcnn: probabilities, loss and gradients agree with PyTorch's masked kernels") {
-  check_golden(*make_pixelcnn(small, 2, {.width = 4, .layers = 2}), "pixelcnn.safetensors");
+  check_golden(*make_pixelcnn(small_image, 2, {.width = 4, .layers = 2}), "pixelcnn.safetensors");
 }
 
 TEST_CASE("pixelcnn: in colour, they agree with PyTorch's too") {
@@ -81,9 +81,9 @@ static void check_sees_all_before(const PixelModel& model, const Shape& image, i
 
 // Two layers after the first see five pixels up and to every side that is before: no blind spot.
 TEST_CASE("pixelcnn: a pixel depends on every pixel before it, and on no other") {
-  const auto model = in_f64(make_pixelcnn(small, 2, {.width = 16, .layers = 2}));
+  const auto model = in_f64(make_pixelcnn(small_image, 2, {.width = 16, .layers = 2}));
   CHECK(!model->has_blind_spot());
-  check_sees_all_before(*model, small, 2);
+  check_sees_all_before(*model, small_image, 2);
 }
 
 TEST_CASE("pixelcnn: in colour, green depends on its pixel's red, blue on red and green too") {
@@ -97,16 +97,16 @@ TEST_CASE("pixelcnn: in colour, green depends on its pixel's red, blue on red an
 }
 
 TEST_CASE("pixelcnn: element by element, the probabilities are those of a pass over whole images") {
-  for (const Kind& kind :
-       {Kind{"binary", small, 2}, Kind{"softmax", {4, 3, 3}, 6}, Kind{"mixture", {4, 3, 3}, 6}}) {
+  for (const Kind& kind : {Kind{"binary", small_image, 2}, Kind{"softmax", {4, 3, 3}, 6},
+                           Kind{"mixture", {4, 3, 3}, 6}}) {
     CAPTURE(kind.head);
     const auto model = model_of(kind);
     module_of(*model).initialise(3);
     check_prefix(*model, kind.image, kind.levels);
   }
-  const auto model = make_pixelcnn(small, 2, {.width = 6, .layers = 2, .condition = {3, 0}});
+  const auto model = make_pixelcnn(small_image, 2, {.width = 6, .layers = 2, .condition = {3, 0}});
   module_of(*model).initialise(3);
-  check_prefix(*model, small, 2, Tensor::of({3}, std::vector<std::int64_t>{2, 0, 1}));
+  check_prefix(*model, small_image, 2, Tensor::of({3}, std::vector<std::int64_t>{2, 0, 1}));
 }
 
 TEST_CASE(
@@ -149,7 +149,7 @@ TEST_CASE(
                        UsageError);
 
   const auto model = make_pixelcnn(
-      small, 4, {.width = 4, .layers = 1, .head = {"mixture", 2}, .condition = {3, 0.1}});
+      small_image, 4, {.width = 4, .layers = 1, .head = {"mixture", 2}, .condition = {3, 0.1}});
   module_of(*model).initialise(3);
   Random random(make_step_state({}));
   CHECK_THROWS_WITH_AS(

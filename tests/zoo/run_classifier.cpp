@@ -7,10 +7,10 @@
 
 #include "kernels/copy.h"
 #include "tests/zoo/data_files.h"
+#include "tests/zoo/figures.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/run/classifier.h"
 #include "zoo/run/frechet.h"
-#include "zoo/run/judge.h"
 
 using namespace likely;
 
@@ -41,13 +41,6 @@ class Quarters final : public DataSet {
     }
   }
 };
-
-std::map<std::string, double> by_key(const Figures& figures) {
-  std::map<std::string, double> result;
-  for (const Figure& figure : figures)
-    result[figure.key] = figure.value;
-  return result;
-}
 
 // The same classifier in all tests here.
 std::unique_ptr<Classifier> trained(const DataSet& data) {

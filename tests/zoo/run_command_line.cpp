@@ -3,18 +3,6 @@
 
 using namespace likely;
 
-namespace {
-
-Outcome tiny(const std::vector<std::string>& words) {
-  return outcome_of(tiny_description(), words);
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
-
 TEST_CASE("command line: help has groups, defaults of all presets and examples") {
   const Outcome train = tiny({"train", "--help"});
   CHECK(train.exit_code == 0);

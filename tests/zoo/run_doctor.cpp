@@ -13,10 +13,9 @@
 #include "zoo/run/machine.h"
 
 using namespace likely;
-using namespace likely::kernels;
 
 TEST_CASE("doctor: a kernel that failed its proof is named with its case, index, value and bound") {
-  if (!emulated_kernels_built()) {
+  if (!kernels::emulated_kernels_built()) {
     MESSAGE("skipped: there is no emulated device");
     return;
   }
@@ -27,8 +26,8 @@ TEST_CASE("doctor: a kernel that failed its proof is named with its case, index,
     return doctor("nowhere").find(part) != std::string::npos;
   };
   CHECK(!has("proofs"));
-  record_verdicts(
-      own_contact(Cuda::emulated),
+  kernels::record_verdicts(
+      kernels::own_contact(kernels::Cuda::emulated),
       {{.kernel = "matmul/64x64/f32", .proof = "ragged batch", .error = 1e-7, .bar = 1e-6},
        {.kernel = "matmul/128x128/f32",
         .proof = "four layouts",
@@ -44,7 +43,7 @@ TEST_CASE("doctor: a kernel that failed its proof is named with its case, index,
 }
 
 TEST_CASE("doctor: of a GPU that is not there one line says so") {
-  if (find_gpu().driver != 0 || gpu_kernels_built()) {
+  if (kernels::find_gpu().driver != 0 || kernels::gpu_kernels_built()) {
     MESSAGE("skipped: there is a GPU here, or kernels for one");
     return;
   }
@@ -64,7 +63,7 @@ TEST_CASE("doctor: says how many cores there are, and how many of them are this 
     environment = environment_json(Device::cpu);
   }
   const unsigned here = std::thread::hardware_concurrency();
-  if (cpu_quota() >= 1) {
+  if (kernels::cpu_quota() >= 1) {
     CHECK(text.find(here == 1 ? std::string(", 1 cores\n")
                               : fmt::format(", 1 of {} cores, as affinity and cgroups allow\n",
                                             here)) != std::string::npos);

@@ -7,14 +7,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("front door: whatever a configuration is given as, the one reader finds it") {
@@ -23,8 +15,8 @@ TEST_CASE("front door: whatever a configuration is given as, the one reader find
   fs::create_directory(run);
   const auto check = [&](const std::string& text, const std::string& lines) {
     CAPTURE(text);
-    write(file, text);
-    write(run + "/config.toml", text);
+    write_file(file, text);
+    write_file(run + "/config.toml", text);
     CHECK(about({"--config", file}) == lines);
     CHECK(about({"--seed", "3", "--config=" + file, "--help"}) == lines);
     CHECK(about({"-q", run}) == lines);
@@ -40,14 +32,14 @@ TEST_CASE("front door: whatever a configuration is given as, the one reader find
   check("device = \"cuda\"\n", "device cuda\n");
   check("# model = \"vae\"\n", "");
   check("model = \"a\\nb\"", "model a\\x0ab\n");
-  write(file, "model = \"vae\"\ndevice = \"cuda\"\n");
+  write_file(file, "model = \"vae\"\ndevice = \"cuda\"\n");
   CHECK(about({"--device", "cpu", "--config", file}) == "model vae\ndevice cpu\n");
   CHECK(about({"--config", file, "--device=cpu"}) == "model vae\ndevice cpu\n");
   CHECK(about({"--device=cuda"}) == "device cuda\n");
   CHECK(about({}) == "");
   CHECK(about({"--config"}) == "");
   CHECK(about({folder.path(), "runs/none"}) == "");
-  write(file, "model \"vae\"\n");
+  write_file(file, "model \"vae\"\n");
   CHECK(message_of<DataError>([&] {
           about({"--config", file});
         }) == file + " line 1: after the name model comes `=` and a value.");
@@ -59,7 +51,7 @@ TEST_CASE("front door: whatever a configuration is given as, the one reader find
 TEST_CASE("front door: a preset next to a configuration file says what wins") {
   const TemporaryFolder folder;
   const auto printed = [&](const std::string& text) {
-    write(folder / "f", text);
+    write_file(folder / "f", text);
     return outcome_of(tiny_description(),
                       {"train", "--print-config", "--preset", "small", "--config", folder / "f"});
   };

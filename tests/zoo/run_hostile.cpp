@@ -12,10 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-Outcome tiny(const std::vector<std::string>& words) {
-  return outcome_of(tiny_description(), words);
-}
-
 // A run of two steps, a fresh copy each time it is asked for.
 class Runs {
  public:
@@ -34,10 +30,6 @@ class Runs {
 
 std::string state_file(const std::string& run) { return run + "/checkpoints/step-2/state.json"; }
 
-void write(const std::string& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-}
-
 // As somebody would who knows how checksums are made.
 void forge(const std::string& run, const std::function<void(Json&)>& change) {
   Json state = Json::parse(read_file(state_file(run)));
@@ -46,11 +38,7 @@ void forge(const std::string& run, const std::function<void(Json&)>& change) {
   const std::string text = state.dump();
   state["checksum"] = fmt::format(
       "{:08x}", crc32_z(0, reinterpret_cast<const unsigned char*>(text.data()), text.size()));
-  write(state_file(run), state.dump(2) + "\n");
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
+  write_file(state_file(run), state.dump(2) + "\n");
 }
 
 }  // namespace
@@ -105,19 +93,19 @@ TEST_CASE("a hostile run: JSON of any depth and length ends in words, in little 
     return fmt::format("{}: {}", outcome.exit_code, outcome.error);
   };
   const std::string run = runs.fresh(), levels = "more levels of lists and objects than likely";
-  write(state_file(run), deep);
+  write_file(state_file(run), deep);
   CHECK(holds(outcome({"resume", run, "-q"}), levels));
-  write(run + "/evaluation.json", deep);
+  write_file(run + "/evaluation.json", deep);
   CHECK(holds(outcome({"report", run}), "2: error: report: " + run + "/evaluation.json: more"));
-  write(run + "/evaluation.json",
-        R"({"negative_log_likelihood_nats": 1, "kind": 7, "method": [], "model": {}, "real": 1,
+  write_file(run + "/evaluation.json",
+             R"({"negative_log_likelihood_nats": 1, "kind": 7, "method": [], "model": {}, "real": 1,
             "baselines": [1, {"name": 2}], "terms": {"a": ["b"], "c": {}}, "sweep": [1, {}, "x"]})");
   CHECK(outcome({"report", run}) == "0: ");
   fs::remove(run + "/evaluation.json");
-  write(run + "/environment.json", deep);
+  write_file(run + "/environment.json", deep);
   CHECK(holds(outcome({"report", run}), "2: error: report: " + run + "/environment.json: more"));
   fs::remove(run + "/environment.json");
-  write(run + "/metrics.jsonl", deep + "\n{\"step\":1,\"loss\":2}\n");
+  write_file(run + "/metrics.jsonl", deep + "\n{\"step\":1,\"loss\":2}\n");
   CHECK(outcome({"report", run}) ==
         "0: " + run + "/metrics.jsonl: line 1 cannot be read and is left out.\n");
   fs::resize_file(state_file(run), std::uintmax_t{1} << 34);
@@ -168,7 +156,7 @@ TEST_CASE("a hostile run: nothing is written through a link or a FIFO that lies 
   const Deadline soon;
   Runs runs;
   const std::string run = runs.fresh(), victim = run + "/victim";
-  write(victim, "kept");
+  write_file(victim, "kept");
   fs::create_symlink(victim, partial_name(run + "/report.html"));
   CHECK(tiny({"report", run}).exit_code == 0);
   CHECK(read_file(victim) == "kept");
@@ -180,7 +168,7 @@ TEST_CASE("a hostile run: what config.toml says is shown cut, escaped and with i
   Runs runs;
   const std::string run = runs.fresh(), from = "error: " + run + "/config.toml line 1";
   const auto error = [&](const std::string& text) {
-    write(run + "/config.toml", text);
+    write_file(run + "/config.toml", text);
     const Outcome outcome = tiny({"report", run});
     CHECK((outcome.exit_code == 1 || outcome.exit_code == 2));
     CHECK(outcome.error.size() < 1000);

@@ -6,21 +6,21 @@
 
 #include "kernels/copy.h"
 #include "kernels/random.h"
+#include "tests/zoo/figures.h"
 #include "zoo/data/catalogue.h"
 #include "zoo/data/points.h"
 #include "zoo/data/templates.h"
 #include "zoo/run/evaluate.h"
-#include "zoo/run/judge.h"
 
 using namespace likely;
 
 namespace {
 
 // A model that is nothing but its samples.
-class Sampler : public Model {
+class OnlySamples : public Model {
  public:
   using Draws = std::function<Tensor(std::int64_t count, Random& random)>;
-  explicit Sampler(Draws draws) : draws_(std::move(draws)) {}
+  explicit OnlySamples(Draws draws) : draws_(std::move(draws)) {}
   std::vector<Network> networks() override { return {}; }
   Variable loss(std::size_t, const Batch&, Random&) override { return {}; }
   Tensor sample(std::int64_t count, Random& random) override { return draws_(count, random); }
@@ -29,16 +29,9 @@ class Sampler : public Model {
   Draws draws_;
 };
 
-std::map<std::string, double> by_key(const Figures& figures) {
-  std::map<std::string, double> result;
-  for (const Figure& figure : figures)
-    result[figure.key] = figure.value;
-  return result;
-}
-
 std::map<std::string, double> judged(const DataSet& data, std::int64_t count,
-                                     const Sampler::Draws& draws) {
-  Sampler model(draws);
+                                     const OnlySamples::Draws& draws) {
+  OnlySamples model(draws);
   Random random(make_step_state({.seed = 3}));
   return by_key(judge_samples(data, model, count, random));
 }
@@ -136,15 +129,15 @@ TEST_CASE("judge: what does not look like the data is refused") {
 
 TEST_CASE("evaluate: a model without likelihood is judged, beside real data at the same number") {
   const auto data = make_data_set("rings", {});
-  Sampler model(uniform_points);
+  OnlySamples model(uniform_points);
   const Tensor images = held_out_images(*data, Split::test, 10, 1, Device::cpu);
   std::vector<std::int64_t> heard;
-  Evaluation evaluation =
-      evaluate(model, *data, Split::test, images,
-               {.samples = 600, .done = [&](std::int64_t done, std::int64_t of) {
-                  heard.push_back(done);
-                  CHECK(of == 600);
-                }});
+  Evaluation evaluation = evaluate(
+      model, *data, Split::test, images,
+      {.model = "only samples", .samples = 600, .done = [&](std::int64_t done, std::int64_t of) {
+         heard.push_back(done);
+         CHECK(of == 600);
+       }});
   CHECK(heard == std::vector<std::int64_t>{256, 512, 600});
   evaluation.model = "noise";
   evaluation.parameters = 3;

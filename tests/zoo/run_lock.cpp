@@ -1,4 +1,5 @@
 #include "zoo/run/run_lock.h"
+
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -7,7 +8,6 @@
 #include <cerrno>
 
 #include "tests/zoo/tiny_run.h"
-#include "zoo/run/run_start.h"
 #include "zoo/run/run_start.h"
 
 using namespace likely;
@@ -65,10 +65,6 @@ std::map<std::string, std::string> all_in(const std::string& folder) {
     if (entry.is_regular_file())
       all[entry.path().string()] = read_file(entry.path().string());
   return all;
-}
-
-Outcome tiny(const std::vector<std::string>& words) {
-  return outcome_of(tiny_description(), words);
 }
 
 // A file system that has no locks, as some that are shared between machines.

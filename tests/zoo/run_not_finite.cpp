@@ -62,10 +62,6 @@ const char* const words =
     "of tiny on bars-4. The weights are finite, but what is computed from them overflows. Train "
     "anew with a lower --rate.";
 
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // The words of what f throws, and what it says on stderr.
 template <class F>
 std::pair<std::string, std::string> diverged(const F& f) {

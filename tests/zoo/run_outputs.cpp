@@ -24,10 +24,6 @@ std::int64_t files_in(const std::string& folder) {
   return std::distance(std::filesystem::directory_iterator(folder), {});
 }
 
-Outcome tiny(const std::vector<std::string>& words) {
-  return outcome_of(tiny_description(), words);
-}
-
 }  // namespace
 
 TEST_CASE("output place: what is in the way is named, and nothing is left there") {

@@ -2,27 +2,13 @@
 #include <sys/resource.h>
 
 #include "tensor/streams.h"
-#include "tests/apart.h"
-#include "tests/zoo/tiny_run.h"
+#include "tests/zoo/run_apart.h"
 #include "zoo/run/checkpoint.h"
 #include "zoo/run/signals.h"
 
 using namespace likely;
 
 namespace {
-
-// A run in a process of its own, of which nothing is seen.
-int run_apart(const std::string& folder, FileSystem&& files = HastyFileSystem(),
-              const ModelDescription& description = tiny_description()) {
-  return apart([&] {
-    const Captured messages(2);
-    try {
-      return run(folder, {{"threads", "1"}}, std::move(files), description);
-    } catch (const Interrupted& interrupted) {
-      return interrupted.exit_code;
-    }
-  });
-}
 
 std::int64_t saved_step(const std::string& folder) {
   return CheckpointFolder(folder + "/checkpoints").load([](const std::string&) {}).step;

@@ -9,15 +9,6 @@ using namespace likely;
 
 namespace {
 
-Outcome tiny(const std::vector<std::string>& words,
-             const ModelDescription& description = tiny_description()) {
-  return outcome_of(description, words);
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 // Names and content of all files below a folder.
 std::map<std::string, std::string> content_of(const std::string& folder) {
   std::map<std::string, std::string> files;

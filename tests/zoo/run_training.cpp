@@ -1,33 +1,18 @@
 #include <doctest/doctest.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
 
-#include "tests/zoo/tiny_run.h"
+#include "tests/zoo/run_apart.h"
 #include "zoo/run/checkpoint.h"
 #include "zoo/run/program.h"
 
 using namespace likely;
 
 namespace {
-
-// A run in a process of its own, in which signals may be raised; on one thread, since OpenMP's
-// others do not follow a fork.
-int run_apart(const std::string& folder) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    const Captured messages(2);
-    _exit(run(folder, {{"threads", "1"}}));
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
 
 // While alive: f is called when a step begins.
 struct AtStep {

@@ -1,4 +1,4 @@
-// A folder that goes with the test.
+// Files for tests, and a folder that goes with the test.
 #pragma once
 #include <doctest/doctest.h>
 #include <stdlib.h>
@@ -10,6 +10,10 @@
 #include <vector>
 
 namespace likely {
+
+inline void write_file(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
 
 class TemporaryFolder {
  public:

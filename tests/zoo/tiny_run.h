@@ -49,6 +49,14 @@ inline Outcome outcome_of(const ModelDescription& description, std::vector<std::
   const int exit_code = run_model(description, static_cast<int>(argv.size()), argv.data());
   return {exit_code, out.text(), error.text()};
 }
+inline Outcome tiny(const std::vector<std::string>& words,
+                    const ModelDescription& description = tiny_description()) {
+  return outcome_of(description, words);
+}
+
+inline bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 // The objects of metrics.jsonl, in order.
 inline std::vector<nlohmann::json> metrics_of(const std::string& folder) {

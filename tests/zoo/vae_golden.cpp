@@ -11,12 +11,12 @@ using namespace likely;
 
 namespace {
 
-struct Golden {
+struct GoldenVae {
   SafeTensors file = load_safetensors(LIKELY_SOURCE "/tests/interop/vae.safetensors");
   Vae model{{7, 7, 1}, {.hidden = 24, .latents = 5, .layers = 2}};
   Parameters parameters{model.module()};
 
-  Golden() {
+  GoldenVae() {
     for (const Parameters::Entry& entry : parameters.entries())
       kernels::copy_into(entry.parameter.value(), file.at(entry.name));
   }
@@ -37,7 +37,7 @@ struct Golden {
 }  // namespace
 
 TEST_CASE("vae: outputs agree with PyTorch on the same weights") {
-  Golden golden;
+  GoldenVae golden;
   const Normal q = golden.model.encode(golden.file.at("x"));
   CHECK(relative_distance(q.mean().value(), golden.file.at("result/mean")) < 1e-5);
   CHECK(relative_distance(q.log_variance().value(), golden.file.at("result/log_variance")) < 1e-5);
@@ -46,9 +46,9 @@ TEST_CASE("vae: outputs agree with PyTorch on the same weights") {
 }
 
 TEST_CASE("vae: the ELBO and its gradients agree with PyTorch") {
-  Golden().check_objective("elbo", "noise");
+  GoldenVae().check_objective("elbo", "noise");
 }
 
 TEST_CASE("vae: the importance-weighted bound and its gradients agree with PyTorch") {
-  Golden().check_objective("iwae", "draws");
+  GoldenVae().check_objective("iwae", "draws");
 }
