@@ -14,15 +14,15 @@
 
 using namespace likely;
 using namespace likely::kernels;
-using Sizes = reference::AttentionSizes;
+using reference::AttentionSizes;
 
 namespace {
 
-struct Example {
-  Sizes sizes;
+struct AttentionExample {
+  AttentionSizes sizes;
   Tensor q, k, v, g;
 
-  Example(const Sizes& of, DType dtype)
+  AttentionExample(const AttentionSizes& of, DType dtype)
       : sizes(of),
         q(rough({of.batch, of.queries, of.heads, of.channels}, dtype, 1)),
         k(rough({of.batch, of.keys, of.heads, of.channels}, dtype, 2)),
@@ -32,7 +32,7 @@ struct Example {
   Attended forward(const AttentionOptions& how = {}) const { return attention(q, k, v, how); }
 };
 
-Tensors all_of(const Example& of, const AttentionOptions& how) {
+Tensors all_of(const AttentionExample& of, const AttentionOptions& how) {
   const Attended y = of.forward(how);
   const AttentionGradients d = attention_gradients(of.g, y, of.q, of.k, of.v, how);
   return {y.out, y.log_sum, d.q, d.k, d.v};
@@ -53,14 +53,15 @@ bool all_nan(const std::vector<double>& values) {
 
 TEST_CASE("attention: values and gradients agree with plain loops, causal and not") {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
-    for (const Sizes& sizes :
-         {Sizes{2, 64, 64, 1, 64}, Sizes{1, 3, 5, 2, 7}, Sizes{2, 1, 1, 1, 1},
-          Sizes{1, 70, 300, 3, 20}, Sizes{1, 130, 131, 1, 33}, Sizes{1, 40, 40, 1, 250}})
+    for (const AttentionSizes& sizes :
+         {AttentionSizes{2, 64, 64, 1, 64}, AttentionSizes{1, 3, 5, 2, 7},
+          AttentionSizes{2, 1, 1, 1, 1}, AttentionSizes{1, 70, 300, 3, 20},
+          AttentionSizes{1, 130, 131, 1, 33}, AttentionSizes{1, 40, 40, 1, 250}})
       for (const bool causal : {false, true})
         for (const std::optional<double> scale : {std::optional<double>(), std::optional(-0.2)}) {
           INFO(fmt::format("{} {}x{} {} heads of {}{}", dtype, sizes.queries, sizes.keys,
                            sizes.heads, sizes.channels, causal ? ", causal" : ""));
-          const Example of(sizes, dtype);
+          const AttentionExample of(sizes, dtype);
           const auto found = numbers_of(all_of(of, {causal, scale}));
           const reference::Attended expected = reference::attention(
               to_doubles(of.q), to_doubles(of.k), to_doubles(of.v), to_doubles(of.g), sizes, causal,
@@ -101,7 +102,7 @@ TEST_CASE("attention: maxima that come late do not lose what came before") {
 }
 
 TEST_CASE("attention: causal, no value or gradient of a query comes from a later key") {
-  const Example of({1, 90, 90, 2, 16}, DType::f32);
+  const AttentionExample of({1, 90, 90, 2, 16}, DType::f32);
   const auto whole = of.forward({true}).out.slice(1, 0, 70).to_vector<float>();
   const Tensor k = of.k.slice(1, 0, 70), v = of.v.slice(1, 0, 70), q = of.q.slice(1, 0, 70);
   CHECK(attention(q, k, v, {true}).out.to_vector<float>() == whole);
@@ -116,7 +117,7 @@ TEST_CASE("attention: causal, no value or gradient of a query comes from a later
 }
 
 TEST_CASE("attention: a query alone, and the last one of a sequence, equal those in a batch") {
-  const Example of({3, 150, 150, 2, 40}, DType::f32);
+  const AttentionExample of({3, 150, 150, 2, 40}, DType::f32);
   const auto of_one = [](const Tensor& x) { return x.slice(0, 1, 2); };
   for (const bool causal : {false, true}) {
     const Tensor all = of_one(of.forward({causal}).out).slice(1, 149, 150);
@@ -149,7 +150,7 @@ TEST_CASE("attention: an infinite or undefined score makes its row NaN, and no o
 
 TEST_CASE("attention: threads and instruction sets change no bit" * cpu_only) {
   for (const bool causal : {false, true}) {
-    const Example of({3, 200, 290, 2, 48}, DType::f32);
+    const AttentionExample of({3, 200, 290, 2, 48}, DType::f32);
     const auto all = [&] { return numbers_of(all_of(of, {causal})); };
     CHECK(on_threads(1, all) == on_threads(2, all));
     if (!cpu_has(Isa::v4))

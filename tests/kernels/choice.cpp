@@ -17,15 +17,12 @@
 #include "kernels/vendor/proofs.h"
 #include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tools.h"
+#include "tests/kernels/vendor.h"
 
 using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-struct OwnAgain {
-  ~OwnAgain() { choose_kernels("own"); }
-};
 
 bool vendor_missing() { return !vendor_libraries(Device::cpu).at(0).problem.empty(); }
 

@@ -20,14 +20,14 @@ using namespace likely::kernels;
 namespace {
 
 // Sums from `start`, what their terms are together as large as, and the most terms of one.
-struct Expected {
+struct ExpectedSums {
   std::vector<double> values, terms, counts;
 };
 
-Expected expected(Direction direction, const Sizes& s, const Images& of,
-                  const std::vector<double>& start) {
+ExpectedSums expected(Direction direction, const ConvolutionSizes& s, const Images& of,
+                      const std::vector<double>& start) {
   const std::vector<double> x = to_doubles(of.x), w = to_doubles(of.w), y = to_doubles(of.y);
-  Expected result{start, start, std::vector<double>(start.size(), 1)};
+  ExpectedSums result{start, start, std::vector<double>(start.size(), 1)};
   for (double& term : result.terms)
     term = std::fabs(term);
   reference::for_products(s, [&](std::int64_t ix, std::int64_t iw, std::int64_t iy) {
@@ -45,7 +45,7 @@ Expected expected(Direction direction, const Sizes& s, const Images& of,
 }
 
 // The largest error of `found`, in units of what rounding may do to sums and then to the result.
-double excess(const Tensor& found, const Expected& of) {
+double excess(const Tensor& found, const ExpectedSums& of) {
   const double sum_unit = found.dtype() == DType::f64 ? 0x1p-53 : 0x1p-24;
   const double unit = found.dtype() == DType::bf16 ? 0x1p-8 : sum_unit;
   const std::vector<double> values = to_doubles(found);
@@ -60,7 +60,7 @@ double excess(const Tensor& found, const Expected& of) {
   return worst;
 }
 
-Shape shape_of(Direction direction, const Sizes& s) {
+Shape shape_of(Direction direction, const ConvolutionSizes& s) {
   return direction == Direction::forward ? s.y_shape()
          : direction == Direction::data  ? s.x_shape()
                                          : s.w_shape();
@@ -69,14 +69,14 @@ Shape shape_of(Direction direction, const Sizes& s) {
 }  // namespace
 
 TEST_CASE("convolution: three directions agree with loops in f64, whatever sizes and type") {
-  for (const Sizes& s : odd_convolutions)
+  for (const ConvolutionSizes& s : odd_convolutions)
     for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
       for (const Direction direction : directions)
         for (const bool add : {false, true}) {
           const Images of = images_of(s, dtype);
           const Shape shape = shape_of(direction, s);
           const Tensor start = add ? rough(shape, dtype, 4) : filled(shape, 0, dtype);
-          const Expected exact = expected(direction, s, of, to_doubles(start));
+          const ExpectedSums exact = expected(direction, s, of, to_doubles(start));
           CAPTURE(s.x_shape());
           CAPTURE(s.w_shape());
           CAPTURE(static_cast<int>(direction));
@@ -87,7 +87,7 @@ TEST_CASE("convolution: three directions agree with loops in f64, whatever sizes
 
 TEST_CASE("convolution: bias and activation in the epilogue equal the pointwise kernels") {
   int turn = 0;
-  for (const Sizes& s : odd_convolutions)
+  for (const ConvolutionSizes& s : odd_convolutions)
     for (const Direction direction : {Direction::forward, Direction::data}) {
       const Images of = images_of(s);
       const Shape shape = shape_of(direction, s);
@@ -111,7 +111,7 @@ TEST_CASE("convolution: bias and activation in the epilogue equal the pointwise 
 }
 
 TEST_CASE("convolution: own f32 results have the CPU's bits on every device") {
-  for (const Sizes& s : odd_convolutions)
+  for (const ConvolutionSizes& s : odd_convolutions)
     for (const Direction direction : {Direction::forward, Direction::data}) {
       const Images of = images_of(s);
       const std::int64_t channels = shape_of(direction, s)[3];
@@ -128,13 +128,13 @@ TEST_CASE("convolution: own f32 results have the CPU's bits on every device") {
 }
 
 TEST_CASE("convolution: an image alone equals the same image in a batch") {
-  const Sizes s{9, {5, 6}, 24, 40, 4, {.stride = 2, .padding = 1}};
+  const ConvolutionSizes s{9, {5, 6}, 24, 40, 4, {.stride = 2, .padding = 1}};
   const Images of = images_of(s);
   const Epilogue epilogue{Tensor(), Activation::sigmoid};
   const Tensor forward = run(Direction::forward, s, of, epilogue);
   const Tensor data = run(Direction::data, s, of, epilogue);
   for (std::int64_t b = 0; b < s.batch; ++b) {
-    Sizes one = s;
+    ConvolutionSizes one = s;
     one.batch = 1;
     const Images alone{of.x.slice(0, b, b + 1), of.w, of.y.slice(0, b, b + 1)};
     CHECK(to_doubles(run(Direction::forward, one, alone, epilogue)) ==
@@ -145,7 +145,7 @@ TEST_CASE("convolution: an image alone equals the same image in a batch") {
 }
 
 TEST_CASE("convolution: views, and `out` within a larger buffer") {
-  const Sizes s{2, {5, 4}, 3, 6, 3, {.padding = 1}};
+  const ConvolutionSizes s{2, {5, 4}, 3, 6, 3, {.padding = 1}};
   const Images of = images_of(s);
   Tensor stored = unwritten({4, 5, 3, 2});
   copy_into(stored.permute({3, 1, 0, 2}), of.x);
@@ -182,7 +182,7 @@ TEST_CASE("convolution: nothing to sum leaves bias, start or zeros") {
 }
 
 TEST_CASE("convolution: meta allocates and logs the same and computes nothing") {
-  const Sizes s{2, {8, 8}, 3, 20, 4, {.stride = 2, .padding = 1}};
+  const ConvolutionSizes s{2, {8, 8}, 3, 20, 4, {.stride = 2, .padding = 1}};
   const Images of = images_of(s);
   const auto meta = [](const Tensor& x) {
     return Tensor::empty(x.shape(), x.dtype(), Device::meta);

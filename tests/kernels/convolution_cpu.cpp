@@ -6,6 +6,7 @@
 #include "kernels/choice.h"
 #include "kernels/convolution_fastest.h"
 #include "tests/kernels/convolution_problems.h"
+#include "tests/kernels/vendor.h"
 
 using namespace likely;
 using namespace likely::kernels;
@@ -13,7 +14,7 @@ using namespace likely::kernels;
 namespace {
 
 // Larger ones: several strips, panels, shares and pieces for threads.
-const Sizes large_convolutions[] = {
+const ConvolutionSizes large_convolutions[] = {
     {3, {17, 19}, 3, 40, 4, {.stride = 2, .padding = 1}},
     {4, {20, 18}, 24, 3, 3, {.padding = 1}},
     {2, {33, 37}, 5, 17, 3, {.stride = {2, 1}, .padding = {1, 2, 0, 1}}},
@@ -26,13 +27,13 @@ const Sizes large_convolutions[] = {
 
 template <class F>
 void for_all_sizes(F f) {
-  for (const Sizes& s : odd_convolutions)
+  for (const ConvolutionSizes& s : odd_convolutions)
     f(s);
-  for (const Sizes& s : large_convolutions)
+  for (const ConvolutionSizes& s : large_convolutions)
     f(s);
 }
 
-ConvolutionProblem problem_of(Direction direction, const Sizes& s, const Images& of) {
+ConvolutionProblem problem_with(Direction direction, const ConvolutionSizes& s, const Images& of) {
   ConvolutionProblem p = problem_of(s, direction);
   p.x = of.x.raw();
   p.w = of.w.raw();
@@ -41,7 +42,7 @@ ConvolutionProblem problem_of(Direction direction, const Sizes& s, const Images&
 }
 
 // As `run`, by the plain kernel.
-std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& of) {
+std::vector<double> by_plain(Direction direction, const ConvolutionSizes& s, const Images& of) {
   Images plain = of;
   Tensor& result = direction == Direction::forward ? plain.y
                    : direction == Direction::data  ? plain.x
@@ -49,18 +50,14 @@ std::vector<double> by_plain(Direction direction, const Sizes& s, const Images& 
   result = unwritten(result.shape());
   for (const ConvolutionBackend* candidate : convolution_family().candidates(Device{}))
     if (std::string(candidate->name) == "convolution plain")
-      candidate->fill(problem_of(direction, s, plain), nullptr);
+      candidate->fill(problem_with(direction, s, plain), nullptr);
   return to_doubles(result);
 }
-
-struct OwnAgain {
-  ~OwnAgain() { choose_kernels("own"); }
-};
 
 }  // namespace
 
 TEST_CASE("convolution: forward and data gradient have the plain kernel's bits" * cpu_only) {
-  for_all_sizes([](const Sizes& s) {
+  for_all_sizes([](const ConvolutionSizes& s) {
     const Images of = images_of(s);
     CAPTURE(s.x_shape());
     CAPTURE(s.w_shape());
@@ -72,7 +69,7 @@ TEST_CASE("convolution: forward and data gradient have the plain kernel's bits" 
 }
 
 TEST_CASE("convolution: threads change no bit" * cpu_only) {
-  for (const Sizes& s : large_convolutions)
+  for (const ConvolutionSizes& s : large_convolutions)
     for (const Direction direction : directions) {
       const Images of = images_of(s);
       const auto result = [&] { return to_doubles(run(direction, s, of)); };
@@ -88,7 +85,7 @@ TEST_CASE("convolution: the vendor's agree with ours, in all directions" * cpu_o
     return;
   const OwnAgain after;
   std::size_t served = 0, all = 0;
-  for_all_sizes([&](const Sizes& s) {
+  for_all_sizes([&](const ConvolutionSizes& s) {
     const Images of = images_of(s);
     for (const Direction direction : directions) {
       const bool weight = direction == Direction::weight;
@@ -116,7 +113,7 @@ TEST_CASE("convolution: fastest measures once for a problem and remembers" * cpu
     return;
   const OwnAgain after;
   choose_kernels("convolution=fastest");
-  const Sizes s{2, {9, 11}, 13, 14, 3, {.padding = 1}};
+  const ConvolutionSizes s{2, {9, 11}, 13, 14, 3, {.padding = 1}};
   const Images of = images_of(s);
   const auto served_by = [&] {
     const LaunchLog log;
@@ -138,13 +135,13 @@ TEST_CASE("convolution: fastest measures once for a problem and remembers" * cpu
 
 TEST_CASE("convolution: fastest never takes results that disagree, however fast" * cpu_only) {
   const OwnAgain after;
-  const Sizes s{1, {5, 6}, 7, 8, 3};
+  const ConvolutionSizes s{1, {5, 6}, 7, 8, 3};
   const Images of = images_of(s);
   const ConvolutionBackend& own = *convolution_family().find(Device{}, Source::own);
   ConvolutionBackend wrong = own;
   wrong.fill = [](const ConvolutionProblem& p, void*) { *static_cast<float*>(p.y) = 1; };
   const std::vector<double> before = to_doubles(of.y);
-  CHECK(fastest_convolution(problem_of(Direction::forward, s, of), own, wrong) ==
+  CHECK(fastest_convolution(problem_with(Direction::forward, s, of), own, wrong) ==
         Winner{Source::own, -1});
   CHECK(to_doubles(of.y) == before);  // measured elsewhere
 }

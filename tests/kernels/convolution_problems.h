@@ -6,9 +6,9 @@
 
 namespace likely::kernels {
 
-using Sizes = reference::ConvolutionSizes;
+using reference::ConvolutionSizes;
 
-inline const Sizes odd_convolutions[] = {
+inline const ConvolutionSizes odd_convolutions[] = {
     {1, 1, 1, 1, 1},
     {2, {5, 4}, 3, 5, 1},                                 // a product of matrices
     {3, {6, 7}, 1, 7, 3, {.padding = 1}},                 // one channel
@@ -28,7 +28,7 @@ inline const Sizes odd_convolutions[] = {
 };
 
 // A problem of these sizes; its tensors come later.
-inline ConvolutionProblem problem_of(const Sizes& s, Direction direction) {
+inline ConvolutionProblem problem_of(const ConvolutionSizes& s, Direction direction) {
   ConvolutionProblem p{};
   p.direction = direction;
   p.batch = s.batch;
@@ -48,11 +48,11 @@ inline ConvolutionProblem problem_of(const Sizes& s, Direction direction) {
 struct Images {
   Tensor x, w, y;  // y has the output's shape
 };
-inline Images images_of(const Sizes& s, DType dtype = DType::f32) {
+inline Images images_of(const ConvolutionSizes& s, DType dtype = DType::f32) {
   return {rough(s.x_shape(), dtype, 1), rough(s.w_shape(), dtype, 2), rough(s.y_shape(), dtype, 3)};
 }
 
-inline Tensor run(Direction direction, const Sizes& s, const Images& of,
+inline Tensor run(Direction direction, const ConvolutionSizes& s, const Images& of,
                   const Epilogue& epilogue = {}, const Into& into = {}) {
   return direction == Direction::forward ? convolution(of.x, of.w, s.options, epilogue, into)
          : direction == Direction::data

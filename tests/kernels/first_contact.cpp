@@ -70,7 +70,7 @@ const Verdict& verdict_on(const std::string& kernel) {
 }
 
 // What likely-prove prints of the planted module.
-std::string said(const std::string& how, const std::string& arguments = "") {
+std::string printed_by_prove(const std::string& how, const std::string& arguments = "") {
   const std::string program = path_beside_library("likely-prove");
   FILE* const pipe =
       popen(fmt::format("'{}' {} '{}' {} 2>&1", program, how, PLANTED, arguments).c_str(), "r");
@@ -148,11 +148,12 @@ TEST_CASE("first contact: doctor's report names each failure with index, value a
 TEST_CASE(
     "first contact: for a checker, cases are launched by family and number, as far as time "
     "allows") {
-  CHECK(said("--families") == "planted\nstatus 0");
-  CHECK(said("--launch", "planted 7 60") ==
+  CHECK(printed_by_prove("--families") == "planted\nstatus 0");
+  CHECK(printed_by_prove("--launch", "planted 7 60") ==
         "planted/right/f32, a row\nplanted/plain/f32, a row\nstatus 0");
-  CHECK(said("--launch", "planted 4 0") == "planted/racy/f32, a row\nnext: 5\nstatus 0");
-  CHECK(said("--launch", "planted 9 60") ==
+  CHECK(printed_by_prove("--launch", "planted 4 0") ==
+        "planted/racy/f32, a row\nnext: 5\nstatus 0");
+  CHECK(printed_by_prove("--launch", "planted 9 60") ==
         "likely-prove: planted has 9 cases, there is no case 9.\nstatus 1");
 }
 

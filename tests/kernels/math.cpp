@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
-#include <limits>
 
 #include "kernels/pointwise.h"
 #include "tests/device.h"
@@ -16,8 +15,6 @@ using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // Every 1009th bit pattern (fewer under a sanitizer), and what lies beside the formulas' edges.
 std::vector<float> arguments() {

@@ -73,7 +73,8 @@ TEST_CASE("matmul: both instruction sets and the plain kernel give the same bits
       }
 }
 TEST_CASE("matmul: threads change no bit" * cpu_only) {
-  for (const auto& [m, n, k] : {Sizes{128, 20, 500}, Sizes{20, 500, 128}, Sizes{130, 300, 90}}) {
+  for (const auto& [m, n, k] :
+       {MatmulSizes{128, 20, 500}, MatmulSizes{20, 500, 128}, MatmulSizes{130, 300, 90}}) {
     const Tensor a = rough({m, k}), b = rough({n, k}, DType::f32, 2).transpose();
     std::vector<std::vector<float>> results;
     for (const int count : {1, 2, 3, 7}) {

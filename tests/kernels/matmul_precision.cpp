@@ -4,19 +4,14 @@
 
 #include <cmath>
 
-#include "kernels/matmul.h"
 #include "tests/device.h"
-#include "tests/kernels/tools.h"
+#include "tests/kernels/matmul_problems.h"
 #include "tests/reference/matmul.h"
 
 using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-struct Sizes {
-  std::int64_t m, n, k;
-};
 
 class Choose {
  public:
@@ -46,8 +41,9 @@ std::vector<double> tf32(const Tensor& x) {
 
 TEST_CASE("matmul: f32 gives the CPU's bits, whatever tile, layout, alignment and epilogue") {
   int turn = 0;
-  for (const auto& [m, n, k] : {Sizes{5, 7, 9}, Sizes{1, 784, 50}, Sizes{130, 136, 40},
-                                Sizes{70, 65, 33}, Sizes{64, 128, 1}, Sizes{900, 1028, 36}})
+  for (const auto& [m, n, k] :
+       {MatmulSizes{5, 7, 9}, MatmulSizes{1, 784, 50}, MatmulSizes{130, 136, 40},
+        MatmulSizes{70, 65, 33}, MatmulSizes{64, 128, 1}, MatmulSizes{900, 1028, 36}})
     for (const bool a_transposed : {false, true})
       for (const bool b_transposed : {false, true})
         for (const bool behind : {false, true}) {

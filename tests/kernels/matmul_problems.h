@@ -5,11 +5,11 @@
 
 namespace likely::kernels {
 
-struct Sizes {
+struct MatmulSizes {
   std::int64_t m, n, k;
 };
 // On both sides of every tile, panel, strip and block of both instruction sets.
-inline const Sizes odd_sizes[] = {
+inline const MatmulSizes odd_sizes[] = {
     {1, 1, 1},    {1, 7, 3},    {2, 16, 5},  {3, 17, 16},  {5, 24, 33},   {6, 32, 20},
     {7, 33, 1},   {13, 20, 64}, {14, 40, 7}, {15, 8, 100}, {28, 64, 31},  {29, 500, 20},
     {61, 47, 53}, {1, 784, 50}, {40, 1, 19}, {9, 70, 513}, {17, 19, 1025}};

@@ -20,23 +20,23 @@ namespace {
 
 DType statistics_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
-struct Example {
+struct NormaliseExample {
   Tensor x, g, scale, shift;
 
-  Example(const Shape& shape, DType dtype)
+  NormaliseExample(const Shape& shape, DType dtype)
       : x(rough(shape, dtype, 5)),
         g(rough(shape, dtype, 6)),
         scale(rough({shape[-1]}, statistics_type(dtype), 7)),
         shift(rough({shape[-1]}, statistics_type(dtype), 8)) {}
 };
 
-reference::Normalised reference_of(const Example& of, const Tensor& h, Over over) {
+reference::Normalised reference_of(const NormaliseExample& of, const Tensor& h, Over over) {
   const std::int64_t images = over == Over::image ? of.x.size(0) : 1, channels = of.x.size(-1);
   return reference::normalise(to_doubles(of.x), to_doubles(h), to_doubles(of.scale), 1e-5, images,
                               of.x.numel() / (images * channels), channels);
 }
 
-double bar_of(DType dtype) {
+double tolerance_of(DType dtype) {
   return dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 1e-5 : 2e-2;
 }
 
@@ -48,10 +48,10 @@ TEST_CASE("normalise: moments, values and gradients agree with plain loops") {
       for (const Shape& shape : {Shape{3, 5, 4, 3}, Shape{2, 700, 1}, Shape{2, 9, 7, 130},
                                  Shape{1, 70, 30, 16}, Shape{5, 1, 64}}) {
         INFO(fmt::format("{} {} {}", dtype, shape, over == Over::batch ? "batch" : "image"));
-        const Example of(shape, dtype);
+        const NormaliseExample of(shape, dtype);
         const reference::Normalised expected = reference_of(of, of.g, over);
         const Moments by = moments(of.x, over);
-        const double bar = bar_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
+        const double bar = tolerance_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
         CHECK(largest_error(to_doubles(by.mean), expected.mean) < exact);
         CHECK(largest_error(to_doubles(by.variance), expected.variance) < exact);
 
@@ -87,7 +87,7 @@ TEST_CASE("normalise: groups of channels agree with plain loops, with silu behin
           Grouped{{5, 1, 64}, 64}, Grouped{{7, 40}, 8}, Grouped{{2, 3, 1500}, 500},
           Grouped{{2, 20, 21, 32}, 4}, Grouped{{3, 7, 7, 96}, 12}}) {
       INFO(fmt::format("{} {}, groups of {}", dtype, shape, group));
-      const Example of(shape, dtype);
+      const NormaliseExample of(shape, dtype);
       const std::int64_t images = shape[0], channels = shape[-1];
       const auto x = to_doubles(of.x), g = to_doubles(of.g), scale = to_doubles(of.scale),
                  shift = to_doubles(of.shift);
@@ -102,7 +102,7 @@ TEST_CASE("normalise: groups of channels agree with plain loops, with silu behin
         h[i] *= slope(z);
       }
       const reference::Normalised expected = reference(h);
-      const double bar = bar_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
+      const double bar = tolerance_of(dtype), exact = dtype == DType::bf16 ? 1e-5 : bar;
       const Normalise how{1e-5, Activation::silu};
       const auto check = [&](const Normalised& y, const NormaliseGradients& d) {
         CHECK(largest_error(to_doubles(y.by.mean), expected.mean) < exact);
@@ -126,7 +126,7 @@ TEST_CASE("normalise: with an offset of each image, groups are those of x + offs
     for (const auto& [shape, group] : {std::pair<Shape, std::int64_t>{{3, 5, 4, 12}, 3},
                                        {{2, 33, 70}, 35},
                                        {{3, 9, 9, 48}, 12}}) {
-      const Example of(shape, dtype);
+      const NormaliseExample of(shape, dtype);
       const Tensor offset = rough({shape[0], shape[-1]}, dtype, 9);
       Shape a_position = shape.with(1, 1);
       if (shape.rank() == 4)
@@ -134,7 +134,7 @@ TEST_CASE("normalise: with an offset of each image, groups are those of x + offs
       const Tensor moved = pointwise(call(Add{}), {of.x, offset.reshape(a_position)});
       const Moments by = moments(of.x, Over::image, group, offset),
                     direct = moments(moved, Over::image, group);
-      const double bar = bar_of(dtype);
+      const double bar = tolerance_of(dtype);
       CHECK(largest_error(to_doubles(by.variance), to_doubles(direct.variance)) < bar);
       CHECK(largest_error(to_doubles(pointwise(call(Add{}), {by.mean, offset})),
                           to_doubles(direct.mean)) < bar);
@@ -148,7 +148,7 @@ TEST_CASE("normalise: with an offset of each image, groups are those of x + offs
 }
 
 TEST_CASE("normalise: an activation and its slope are those of the pointwise kernels") {
-  const Example of({4, 6, 5, 24}, DType::f32);
+  const NormaliseExample of({4, 6, 5, 24}, DType::f32);
   const Moments by = moments(of.x, Over::batch);
   const Tensor plain = normalise(of.x, by, of.scale, of.shift);
   const auto check = [&](Activation activation, const auto& formula, const auto& slope) {
@@ -172,7 +172,7 @@ TEST_CASE("normalise: an activation and its slope are those of the pointwise ker
 }
 
 TEST_CASE("normalise: with given moments the gradient of x is g scale / sd") {
-  const Example of({7, 5}, DType::f64);
+  const NormaliseExample of({7, 5}, DType::f64);
   const Moments by{rough({5}, DType::f64, 3), filled({5}, 0.25, DType::f64)};
   const Tensor data = normalise_data(of.g, of.x, {}, by, of.scale, {}, {}, {0});
   const auto g = to_doubles(of.g), scale = to_doubles(of.scale), found = to_doubles(data);
@@ -241,7 +241,7 @@ TEST_CASE(
       if (over == Over::image && group == 1 && shape.rank() == 2)
         continue;
       INFO(fmt::format("{} {}, groups of {}", over == Over::batch, shape, joined));
-      const Example of(shape, DType::f32);
+      const NormaliseExample of(shape, DType::f32);
       const Tensor x = pointwise(call(Shift{far}), {of.x});
       const std::int64_t images = over == Over::image ? shape[0] : 1, channels = shape[-1];
       const reference::Normalised expected =
@@ -280,7 +280,7 @@ TEST_CASE("normalise: without a slope in y the gradient of leaky_relu is refused
 
 TEST_CASE(
     "normalise: groups of a channel are instances, and a scale of 0 stops no other gradient") {
-  const Example of({3, 6, 5, 24}, DType::f64);
+  const NormaliseExample of({3, 6, 5, 24}, DType::f64);
   const Moments alone = moments(of.x, Over::image), same = moments(of.x, Over::image, 1);
   CHECK(to_doubles(alone.variance) == to_doubles(same.variance));
   const Moments by = moments(of.x, Over::image, 4);
@@ -291,7 +291,7 @@ TEST_CASE(
 }
 
 TEST_CASE("normalise: strided views give the bits of their copies") {
-  const Example of({6, 5, 4, 12}, DType::f32);
+  const NormaliseExample of({6, 5, 4, 12}, DType::f32);
   const Tensor view = of.x.transpose(1, 2), copy = contiguous(view);
   const Moments by = moments(view, Over::batch), same = moments(copy, Over::batch);
   CHECK(to_doubles(by.variance) == to_doubles(same.variance));
@@ -300,7 +300,7 @@ TEST_CASE("normalise: strided views give the bits of their copies") {
 }
 
 TEST_CASE("normalise: one image alone equals the image in a batch") {
-  const Example of({5, 9, 8, 20}, DType::f32);
+  const NormaliseExample of({5, 9, 8, 20}, DType::f32);
   const Tensor one = of.x.slice(0, 3, 4);
   const Moments all = moments(of.x, Over::image), alone = moments(one, Over::image);
   CHECK(to_doubles(all.variance.slice(0, 3, 4)) == to_doubles(alone.variance));
@@ -313,7 +313,7 @@ TEST_CASE("normalise: threads change no bit" * cpu_only) {
     for (const Over over : {Over::batch, Over::image}) {
       if (over == Over::image && shape.rank() == 2)
         continue;
-      const Example of(shape, DType::f32);
+      const NormaliseExample of(shape, DType::f32);
       const auto all = [&] {
         const Moments by = moments(of.x, over, over == Over::image ? 4 : 1);
         const Normalise how{1e-5, over == Over::image ? Activation::silu : Activation::relu};
@@ -333,7 +333,7 @@ TEST_CASE("normalise: instruction sets change no bit" * cpu_only) {
   const auto same = [](const auto& v3, const auto& v4, DType dtype, auto stored, auto zero) {
     using S = decltype(stored);
     using A = decltype(zero);
-    const Example of({700, 20}, dtype);
+    const NormaliseExample of({700, 20}, dtype);
     std::vector<A> statistics(80);
     std::vector<S> y(14000);
     NormaliseRows<S, A> rows{};

@@ -11,13 +11,13 @@ using namespace likely::kernels;
 
 namespace {
 
-struct Expected {
+struct ExpectedPools {
   std::vector<double> max, tap, sum, spread, placed;  // spread and placed: of max
 };
 
-Expected reference_of(const Tensor& x, const PoolOptions& o, const Shape& windows) {
+ExpectedPools reference_of(const Tensor& x, const PoolOptions& o, const Shape& windows) {
   const auto values = to_doubles(x);
-  Expected e;
+  ExpectedPools e;
   e.spread = e.placed = std::vector<double>(values.size());
   for (std::int64_t b = 0; b < windows[0]; ++b)
     for (std::int64_t i = 0; i < windows[1]; ++i)
@@ -72,7 +72,7 @@ TEST_CASE("pool: maxima, sums and their adjoints agree with plain loops") {
       const Shape out{shape[0], windows.rows, windows.columns, shape[3]};
       const MaxPooled pooled = max_pool(x, options);
       REQUIRE(pooled.y.shape() == out);
-      const Expected expected = reference_of(x, options, out);
+      const ExpectedPools expected = reference_of(x, options, out);
       const double bar = dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 1e-6 : 1e-2;
       CHECK(to_doubles(pooled.y) == expected.max);
       CHECK(to_doubles(cast(pooled.tap, DType::f64)) == expected.tap);

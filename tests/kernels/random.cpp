@@ -35,12 +35,12 @@ std::uint32_t word(std::int64_t i, const Draw& draw, const StepState& state = st
 
 double uniform_of(std::uint32_t word) { return (std::floor(word / 512.0) + 0.5) / 8388608.0; }
 
-struct Moments {
+struct SampleMoments {
   double mean, variance, third, fourth;
 };
-Moments moments(const std::vector<double>& x) {
+SampleMoments sample_moments(const std::vector<double>& x) {
   const auto n = static_cast<double>(x.size());
-  Moments m{std::accumulate(x.begin(), x.end(), 0.0) / n, 0, 0, 0};
+  SampleMoments m{std::accumulate(x.begin(), x.end(), 0.0) / n, 0, 0, 0};
   for (const double value : x) {
     const double d = value - m.mean;
     m.variance += d * d / n;
@@ -64,7 +64,7 @@ double kolmogorov_smirnov(std::vector<double> x, double (*distribution)(double))
 }
 
 double correlation(const std::vector<double>& x, const std::vector<double>& y) {
-  const Moments a = moments(x), b = moments(y);
+  const SampleMoments a = sample_moments(x), b = sample_moments(y);
   double sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i)
     sum += (x[i] - a.mean) * (y[i] - b.mean);
@@ -163,7 +163,7 @@ TEST_CASE("random: a million uniforms are uniform") {
   const std::int64_t n = 1 << 20;
   const auto x = to_doubles(uniform({n}, some_draw()));
   const double root = std::sqrt(static_cast<double>(n));
-  const Moments m = moments(x);
+  const SampleMoments m = sample_moments(x);
   CHECK(std::abs(m.mean - 0.5) < 4 * std::sqrt(1 / 12.0) / root);
   CHECK(std::abs(m.variance - 1 / 12.0) < 4 * std::sqrt(1 / 180.0) / root);
   CHECK(kolmogorov_smirnov(x, [](double u) { return u; }) < 2);
@@ -175,7 +175,7 @@ TEST_CASE("random: a million normals are normal") {
   const std::int64_t n = 1 << 20;
   const auto x = to_doubles(normal({n}, some_draw()));
   const double root = std::sqrt(static_cast<double>(n));
-  const Moments m = moments(x);
+  const SampleMoments m = sample_moments(x);
   CHECK(std::abs(m.mean) < 4 / root);
   CHECK(std::abs(m.variance - 1) < 4 * std::sqrt(2.0) / root);
   CHECK(std::abs(m.third) < 4 * std::sqrt(6.0) / root);
@@ -221,7 +221,7 @@ TEST_CASE("bernoulli: 1 where the uniform is below p, in p's type") {
     for (std::size_t i = 0; i < x.size(); ++i)
       same = same && x[i] == (u[i] < 0.25 ? 1 : 0);
     CHECK(same);
-    CHECK(std::abs(moments(x).mean - 0.25) < 4 * std::sqrt(0.1875 / static_cast<double>(n)));
+    CHECK(std::abs(sample_moments(x).mean - 0.25) < 4 * std::sqrt(0.1875 / static_cast<double>(n)));
   }
   CHECK(to_doubles(bernoulli(tensor({2, 2}, std::vector<float>{0, 1, 0, 1}).transpose(), draw)) ==
         std::vector<double>{0, 0, 1, 1});

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "tensor/allocator.h"
 #include "tests/device.h"
@@ -14,8 +13,6 @@ using namespace likely;
 using namespace likely::kernels;
 
 namespace {
-
-const float infinity = std::numeric_limits<float>::infinity();
 
 // Every axis set of a tensor of rank 3, by a loop over all elements.
 std::vector<double> plainly(Reduction how, const Tensor& x, unsigned reduced) {

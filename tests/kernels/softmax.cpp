@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa/softmax.h"
@@ -17,9 +16,7 @@ using namespace likely::kernels;
 
 namespace {
 
-const float infinity = std::numeric_limits<float>::infinity();
-
-Tensor wide(const Shape& shape, DType dtype) {  // in (-21, 39)
+Tensor wide_logits(const Shape& shape, DType dtype) {  // in (-21, 39)
   const Tensor x = rough(shape, DType::f64, 3);
   Tensor out = filled(shape, 0, DType::f64);
   for (int i = 0; i < 30; ++i)
@@ -42,7 +39,7 @@ TEST_CASE("softmax: every axis, type and layout agrees with the definition") {
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
     const double bar = dtype == DType::f64 ? 1e-14 : dtype == DType::f32 ? 2e-6 : 2e-2;
     for (const Shape& shape : {Shape{3, 10, 4}, Shape{2, 700, 3}, Shape{2, 1, 9001}}) {
-      const Tensor x = wide(shape, dtype);
+      const Tensor x = wide_logits(shape, dtype);
       for (const Tensor& view : {x, x.transpose(0, 1)})
         for (int axis = 0; axis < 3; ++axis) {
           const Tensor p = softmax(view, axis), l = log_softmax(view, axis - 3);
@@ -100,7 +97,7 @@ TEST_CASE("log_sum_exp: infinities and NaN mean what they should") {
 }
 
 TEST_CASE("softmax: threads and instruction sets change no bit" * cpu_only) {
-  const Tensor x = wide({300, 101}, DType::f32);
+  const Tensor x = wide_logits({300, 101}, DType::f32);
   const auto rows = [&] { return softmax(x, 1).to_vector<float>(); };
   const auto sums = [&] { return log_sum_exp(x, 0).to_vector<float>(); };
   CHECK(on_threads(1, rows) == on_threads(2, rows));
@@ -122,7 +119,7 @@ TEST_CASE("softmax: threads and instruction sets change no bit" * cpu_only) {
       CHECK(a == b);
     }
   };
-  const Tensor y = wide({300, 101}, DType::f64), z = wide({300, 101}, DType::bf16);
+  const Tensor y = wide_logits({300, 101}, DType::f64), z = wide_logits({300, 101}, DType::bf16);
   same(isa_v3::softmax_table.f32, isa_v4::softmax_table.f32, x.data<float>(), 0.0f);
   same(isa_v3::softmax_table.f64, isa_v4::softmax_table.f64, y.data<double>(), 0.0);
   same(isa_v3::softmax_table.bf16, isa_v4::softmax_table.bf16,
@@ -130,7 +127,7 @@ TEST_CASE("softmax: threads and instruction sets change no bit" * cpu_only) {
 }
 
 TEST_CASE("softmax: a row alone equals the row in a batch") {
-  const Tensor x = wide({7, 37}, DType::f32);
+  const Tensor x = wide_logits({7, 37}, DType::f32);
   const auto all = softmax(x, 1).slice(0, 5, 6).to_vector<float>();
   CHECK(softmax(x.slice(0, 5, 6), 1).to_vector<float>() == all);
 }
@@ -153,7 +150,7 @@ TEST_CASE("categorical_log_prob: value and gradient agree with the definition") 
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16})
     for (const std::int64_t classes : {1, 2, 10, 256, 1027, 9001}) {
       const double bar = dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 4e-6 : 2e-2;
-      const Tensor x = wide({2, 3, classes}, dtype), g = rough({2, 3}, dtype, 5);
+      const Tensor x = wide_logits({2, 3, classes}, dtype), g = rough({2, 3}, dtype, 5);
       const Tensor index = classes_of({2, 3}, classes);
       const CategoricalLogProb found = categorical_log_prob(x, index);
       const Tensor gradient = categorical_log_prob_gradient(g, x, index, found.log_sum_exp);
@@ -179,7 +176,7 @@ TEST_CASE("categorical_log_prob: value and gradient agree with the definition") 
 }
 
 TEST_CASE("categorical_log_prob: strided logits, and an index outside, which gives NaN") {
-  const Tensor x = wide({5, 4}, DType::f32), index = classes_of({4}, 5);
+  const Tensor x = wide_logits({5, 4}, DType::f32), index = classes_of({4}, 5);
   const Tensor view = x.transpose(0, 1);
   CHECK(categorical_log_prob(view, index).log_prob.to_vector<float>() ==
         categorical_log_prob(contiguous(view), index).log_prob.to_vector<float>());
@@ -222,7 +219,7 @@ TEST_CASE("categorical: what is impossible is never drawn") {
 }
 
 TEST_CASE("categorical: threads and instruction sets change no bit" * cpu_only) {
-  const Tensor x = wide({3000, 7}, DType::f32), index = classes_of({3000}, 7);
+  const Tensor x = wide_logits({3000, 7}, DType::f32), index = classes_of({3000}, 7);
   const auto draw = [&] { return categorical(x, draw_of("t")).to_vector<std::int64_t>(); };
   const auto log_prob = [&] { return categorical_log_prob(x, index).log_prob.to_vector<float>(); };
   CHECK(on_threads(1, draw) == on_threads(2, draw));

@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "tests/device.h"
 
 namespace likely::kernels {
+
+inline constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // Tensors on the device under test.
 template <class T>

@@ -15,20 +15,20 @@ using namespace likely::kernels;
 namespace {
 
 // Of the zoo's, with few images: what the reference takes time for.
-const Sizes layers[] = {{2, 32, 3, 64, 4, halving},
-                        {2, 16, 64, 128, 4, halving},
-                        {2, {28, 27}, 1, 128, {1, 3}, {.padding = {0, 0, 3, 0}}},
-                        {2, 28, 64, 64, 1},
-                        {2, 16, 64, 64, 3, same},
-                        {1, 4, 512, 256, 3, same},
-                        {4, 4, 512, 100, 4}};
+const ConvolutionSizes layers[] = {{2, 32, 3, 64, 4, halving},
+                                   {2, 16, 64, 128, 4, halving},
+                                   {2, {28, 27}, 1, 128, {1, 3}, {.padding = {0, 0, 3, 0}}},
+                                   {2, 28, 64, 64, 1},
+                                   {2, 16, 64, 64, 3, same},
+                                   {1, 4, 512, 256, 3, same},
+                                   {4, 4, 512, 100, 4}};
 
 const char* name_of(Direction direction) {
   constexpr const char* names[] = {"forward", "data", "weight"};
   return names[static_cast<int>(direction)];
 }
 
-std::string text_of(const Sizes& s, Direction direction) {
+std::string text_of(const ConvolutionSizes& s, Direction direction) {
   const ConvolutionOptions& o = s.options;
   return fmt::format(
       "{}: {} images of {} x {}, {} to {} channels, kernel {} x {}, stride {} x {}, "
@@ -38,7 +38,7 @@ std::string text_of(const Sizes& s, Direction direction) {
       o.padding.left, o.padding.right, o.dilation.rows, o.dilation.columns, o.groups);
 }
 
-std::int64_t terms_of(const Sizes& s, Direction direction) {
+std::int64_t terms_of(const ConvolutionSizes& s, Direction direction) {
   const std::int64_t taps = s.kernel.rows * s.kernel.columns;
   return direction == Direction::forward ? taps * s.in / s.options.groups
          : direction == Direction::data  ? taps * s.out / s.options.groups
@@ -50,7 +50,8 @@ Images each(const Images& of, F f) {
   return {f(of.x), f(of.w), f(of.y)};
 }
 
-Tensor run_in(const Precision& precision, Direction direction, const Sizes& s, const Images& of) {
+Tensor run_in(const Precision& precision, Direction direction, const ConvolutionSizes& s,
+              const Images& of) {
   choose_products(precision.products);
   const Tensor result = run(direction, s, of);
   choose_products(Products::f32);
@@ -67,7 +68,7 @@ TEST_CASE("vendor convolution: agrees with f64, whatever shape, direction and ty
   const ByVendor vendor("convolution");
   if (!vendor.there())
     return;
-  std::vector<Sizes> sizes(std::begin(odd_convolutions), std::end(odd_convolutions));
+  std::vector<ConvolutionSizes> sizes(std::begin(odd_convolutions), std::end(odd_convolutions));
   if (on_cuda())
     sizes.insert(sizes.end(), std::begin(layers), std::end(layers));
   for (const Precision& precision : precisions) {
@@ -75,7 +76,7 @@ TEST_CASE("vendor convolution: agrees with f64, whatever shape, direction and ty
       continue;
     int all = 0, served = 0;
     double worst = 0;
-    for (const Sizes& s : sizes) {
+    for (const ConvolutionSizes& s : sizes) {
       const Images of = images_of(s, precision.dtype);
       const Images exact = each(of, wide), large = each(of, magnitude);
       for (const Direction direction : directions)
@@ -94,7 +95,7 @@ TEST_CASE("vendor convolution: agrees with f64, whatever shape, direction and ty
     }
     MESSAGE(precision.name, ": the vendor served ", served, " of ", all, ", error at most ", worst,
             " of what rounding does");
-    const Sizes plain{2, 8, 16, 16, 3, same};
+    const ConvolutionSizes plain{2, 8, 16, 16, 3, same};
     const bool has = vendor_serves(
         precision, [&] { run(Direction::forward, plain, images_of(plain, precision.dtype)); });
     CHECK((has ? served * 2 > all : served == 0));
@@ -106,7 +107,7 @@ TEST_CASE("vendor convolution: the same bits every time") {
   const ByVendor vendor("convolution");
   if (!vendor.there())
     return;
-  const Sizes s{on_cuda() ? 64 : 2, 16, 64, 64, 3, same};
+  const ConvolutionSizes s{on_cuda() ? 64 : 2, 16, 64, 64, 3, same};
   for (const Precision& precision : precisions)
     for (const Direction direction : directions)
       if (possible(precision))
@@ -124,7 +125,7 @@ TEST_CASE("vendor convolution: meta allocates and logs what the device does") {
   const ByVendor vendor("convolution");
   if (!vendor.there())
     return;
-  const Sizes s{4, 16, 64, 64, 3, same};
+  const ConvolutionSizes s{4, 16, 64, 64, 3, same};
   const Images of = images_of(s);
   const Images nothing =
       each(of, [](const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), Device::meta); });
@@ -146,7 +147,7 @@ TEST_CASE("vendor convolution: fastest measures on the device and agrees") {
   const ByVendor vendor("convolution", "fastest");
   if (!vendor.there())
     return;
-  const Sizes s{4, 16, 32, 48, 3, same};
+  const ConvolutionSizes s{4, 16, 32, 48, 3, same};
   for (const Precision& precision : precisions)
     for (const Direction direction : directions)
       if (possible(precision))

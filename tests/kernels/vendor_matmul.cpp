@@ -56,7 +56,7 @@ TEST_CASE("vendor matmul: agrees with f64, whatever shape, layout, type and epil
   const ByVendor vendor("matmul");
   if (!vendor.there())
     return;
-  std::vector<Sizes> sizes(std::begin(odd_sizes), std::end(odd_sizes));
+  std::vector<MatmulSizes> sizes(std::begin(odd_sizes), std::end(odd_sizes));
   if (on_cuda())
     sizes.insert(sizes.end(), {{128, 500, 784}, {256, 256, 256}, {64, 64, 2048}});
   for (const Precision& precision : precisions) {

@@ -78,7 +78,7 @@ TEST_CASE("vendor plans: every convolution of the zoo, in strict f32 without ten
   for (const DescribedGpu& gpu : gpus)
     for (const ConvolutionLayer& l : convolution_layers)
       for (const Direction direction : directions) {
-        const Sizes sizes{l.batch, l.image, l.in, l.out, l.kernel, l.options};
+        const ConvolutionSizes sizes{l.batch, l.image, l.in, l.out, l.kernel, l.options};
         INFO(gpu.name << ", " << l.workload << " " << l.in << " to " << l.out << ", direction "
                       << static_cast<int>(direction));
         ConvolutionProblem problem = problem_of(sizes, direction);
@@ -101,7 +101,7 @@ TEST_CASE("vendor plans: convolutions of odd sizes, and none for what cuDNN was 
   const auto plan = plan_of<ConvolutionProblem>("convolution");
   if (!plan)
     return;
-  for (const Sizes& sizes : odd_convolutions)
+  for (const ConvolutionSizes& sizes : odd_convolutions)
     for (const Direction direction : directions)
       for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
         ConvolutionProblem problem = problem_of(sizes, direction);
