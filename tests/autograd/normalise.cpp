@@ -10,7 +10,7 @@ using namespace likely;
 
 namespace {
 
-Variable leaf(const Shape& shape, std::uint64_t seed) {
+Variable random_leaf(const Shape& shape, std::uint64_t seed) {
   Sequence numbers(seed);
   std::vector<double> values(static_cast<std::size_t>(shape.numel()));
   for (double& value : values)
@@ -19,13 +19,13 @@ Variable leaf(const Shape& shape, std::uint64_t seed) {
 }
 
 // The inputs: x, scale, shift, and an offset of each image.
-void compare(const std::function<Variable(const Variables&)>& f, const Shape& shape,
-             bool offset = false) {
+void compare_with_definition(const std::function<Variable(const Variables&)>& f, const Shape& shape,
+                             bool offset = false) {
   const TwiceDifferentiable twice;
-  Variables inputs{leaf(shape, 1), leaf({shape[-1]}, 2), leaf({shape[-1]}, 3)};
+  Variables inputs{random_leaf(shape, 1), random_leaf({shape[-1]}, 2), random_leaf({shape[-1]}, 3)};
   if (offset)
-    inputs.push_back(leaf({shape[0], shape[-1]}, 5));
-  const Variable y = f(inputs), g(leaf(shape, 4).value());
+    inputs.push_back(random_leaf({shape[0], shape[-1]}, 5));
+  const Variable y = f(inputs), g(random_leaf(shape, 4).value());
   const Variables fast = gradients(y, inputs, g), defined = gradients(y, inputs, g, Recorded::yes);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const auto a = kernels::to_doubles(fast[i].value()),
@@ -42,20 +42,26 @@ TEST_CASE("batch_norm: fast gradients are those of the definition, for every act
   for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky_relu,
                                       Activation::tanh, Activation::sigmoid, Activation::silu}) {
     const kernels::Normalise how{1e-5, activation, 0.1};
-    compare([&](const Variables& v) { return batch_norm(v[0], v[1], v[2], how).y; }, {3, 4, 5, 6});
-    compare([&](const Variables& v) { return instance_norm(v[0], v[1], v[2], how); }, {3, 9, 6});
-    compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how); }, {3, 4, 5, 6});
-    compare([&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how, v[3]); },
-            {3, 4, 5, 6}, true);
-    const kernels::Moments given{leaf({6}, 8).value(), (square(leaf({6}, 9)) + 0.5).value()};
-    compare([&](const Variables& v) { return batch_norm_by(v[0], given, v[1], v[2], how); },
-            {7, 6});
+    compare_with_definition([&](const Variables& v) { return batch_norm(v[0], v[1], v[2], how).y; },
+                            {3, 4, 5, 6});
+    compare_with_definition(
+        [&](const Variables& v) { return instance_norm(v[0], v[1], v[2], how); }, {3, 9, 6});
+    compare_with_definition(
+        [&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how); }, {3, 4, 5, 6});
+    compare_with_definition(
+        [&](const Variables& v) { return group_norm(v[0], v[1], v[2], 3, how, v[3]); },
+        {3, 4, 5, 6}, true);
+    const kernels::Moments given{random_leaf({6}, 8).value(),
+                                 (square(random_leaf({6}, 9)) + 0.5).value()};
+    compare_with_definition(
+        [&](const Variables& v) { return batch_norm_by(v[0], given, v[1], v[2], how); }, {7, 6});
   }
 }
 
 TEST_CASE("group_norm: of [n, c] with a channel a group gives the shift") {
-  const Variable x = leaf({3, 4}, 1), scale = leaf({4}, 2), shift = leaf({4}, 3);
-  const Variable offset = leaf({3, 4}, 5);
+  const Variable x = random_leaf({3, 4}, 1), scale = random_leaf({4}, 2),
+                 shift = random_leaf({4}, 3);
+  const Variable offset = random_leaf({3, 4}, 5);
   for (const Variable& y :
        {group_norm(x, scale, shift, 4), group_norm(x, scale, shift, 4, {}, offset)}) {
     CHECK(kernels::to_doubles(y.value()) ==
@@ -69,7 +75,7 @@ TEST_CASE("group_norm: of [n, c] with a channel a group gives the shift") {
 
 TEST_CASE("norms: scale and shift of bf16 have the type of the statistics, f32, in all of them") {
   const auto cast_leaf = [](const Shape& shape, std::uint64_t seed, DType dtype) {
-    return Variable::leaf(kernels::cast(leaf(shape, seed).value(), dtype));
+    return Variable::leaf(kernels::cast(random_leaf(shape, seed).value(), dtype));
   };
   using Norm = std::function<Variable(const Variable&, const Variable&, const Variable&)>;
   const std::vector<std::pair<const char*, Norm>> norms{

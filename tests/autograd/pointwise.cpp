@@ -5,6 +5,7 @@
 
 #include "autograd/ops.h"
 #include "kernels/copy.h"
+#include "tests/autograd/leaf.h"
 #include "tests/device.h"
 #include "tests/kernels/tools.h"
 
@@ -14,9 +15,6 @@ namespace {
 
 std::vector<double> values(const Variable& x) { return kernels::to_doubles(x.value()); }
 
-Variable leaf(const Shape& shape, const std::vector<double>& given, DType dtype = DType::f64) {
-  return Variable::leaf(kernels::cast(Tensor::of(shape, given), dtype).to(device_under_test()));
-}
 Variable rough_leaf(const Shape& shape, std::uint32_t seed) {
   return Variable::leaf(kernels::rough(shape, DType::f64, seed));
 }
@@ -46,7 +44,7 @@ using Layer = std::function<Variable(const Variables&, Activation, double)>;
 
 // A layer that ends in an activation against the same without one: values, and gradients with
 // recording off and on.
-void compare(const Variables& inputs, const Layer& layer) {
+void compare_endings(const Variables& inputs, const Layer& layer) {
   const TwiceDifferentiable twice;
   for (const auto& [activation, slope] : endings) {
     const Variable before = layer(inputs, Activation::none, 0);
@@ -90,36 +88,36 @@ TEST_CASE("layers: an activation at the end has its own gradient, whatever it an
   const Layer of_rows = [](const Variables& v, Activation a, double s) {
     return linear(v[0], v[1], v[2], a, s);
   };
-  compare({rough_leaf({4, 5}, 1), rough_leaf({3, 5}, 2), bias}, of_rows);
-  compare({rough_leaf({5}, 1), rough_leaf({3, 5}, 2), bias}, of_rows);
-  compare({rough_leaf({2, 4, 4, 2}, 1), rough_leaf({3, 3, 3, 2}, 2), bias},
-          [](const Variables& v, Activation a, double s) {
-            return convolution(v[0], v[1], v[2], {.padding = 1}, a, s);
-          });
-  compare({rough_leaf({2, 3, 3, 2}, 1), rough_leaf({2, 2, 2, 3}, 2), bias},
-          [](const Variables& v, Activation a, double s) {
-            return transposed_convolution(v[0], v[1], v[2], {.stride = 2}, 0, a, s);
-          });
+  compare_endings({rough_leaf({4, 5}, 1), rough_leaf({3, 5}, 2), bias}, of_rows);
+  compare_endings({rough_leaf({5}, 1), rough_leaf({3, 5}, 2), bias}, of_rows);
+  compare_endings({rough_leaf({2, 4, 4, 2}, 1), rough_leaf({3, 3, 3, 2}, 2), bias},
+                  [](const Variables& v, Activation a, double s) {
+                    return convolution(v[0], v[1], v[2], {.padding = 1}, a, s);
+                  });
+  compare_endings({rough_leaf({2, 3, 3, 2}, 1), rough_leaf({2, 2, 2, 3}, 2), bias},
+                  [](const Variables& v, Activation a, double s) {
+                    return transposed_convolution(v[0], v[1], v[2], {.stride = 2}, 0, a, s);
+                  });
 }
 
 TEST_CASE("norms: an activation at the end has its own gradient, whatever it and its slope") {
   const auto how = [](Activation a, double s) { return kernels::Normalise{1e-5, a, s}; };
   const Variables inputs{rough_leaf({3, 5, 6}, 1), rough_leaf({6}, 2), rough_leaf({6}, 3)};
-  compare(inputs, [&](const Variables& v, Activation a, double s) {
+  compare_endings(inputs, [&](const Variables& v, Activation a, double s) {
     return batch_norm(v[0], v[1], v[2], how(a, s)).y;
   });
-  compare(inputs, [&](const Variables& v, Activation a, double s) {
+  compare_endings(inputs, [&](const Variables& v, Activation a, double s) {
     return instance_norm(v[0], v[1], v[2], how(a, s));
   });
-  compare(inputs, [&](const Variables& v, Activation a, double s) {
+  compare_endings(inputs, [&](const Variables& v, Activation a, double s) {
     return group_norm(v[0], v[1], v[2], 3, how(a, s));
   });
-  compare(inputs, [&](const Variables& v, Activation a, double s) {
+  compare_endings(inputs, [&](const Variables& v, Activation a, double s) {
     return layer_norm(v[0], v[1], v[2], how(a, s));
   });
   const kernels::Moments given{rough_leaf({6}, 8).value(),
                                (square(rough_leaf({6}, 9)) + 0.5).value()};
-  compare(inputs, [&](const Variables& v, Activation a, double s) {
+  compare_endings(inputs, [&](const Variables& v, Activation a, double s) {
     return batch_norm_by(v[0], given, v[1], v[2], how(a, s));
   });
 }

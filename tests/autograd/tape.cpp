@@ -7,6 +7,7 @@
 #include "autograd/ops.h"
 #include "kernels/copy.h"
 #include "tensor/allocator.h"
+#include "tests/autograd/leaf.h"
 #include "tests/device.h"
 
 using namespace likely;
@@ -18,9 +19,6 @@ Tensor tensor(const Shape& shape, const std::vector<double>& values) {
 }
 Tensor filled(const Shape& shape, double value, DType dtype = DType::f64) {
   return kernels::full(shape, value, dtype, device_under_test());
-}
-Variable leaf(const Shape& shape, const std::vector<double>& values) {
-  return Variable::leaf(tensor(shape, values));
 }
 std::vector<double> numbers(const Variable& v) { return kernels::to_doubles(v.value()); }
 

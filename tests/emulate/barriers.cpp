@@ -9,13 +9,13 @@ namespace {
 
 constexpr int size = 128;
 
-struct Block {
+struct OneRow {
   float value[size];
 };
 
 template <bool right>
 __global__ void reversed(const float* in, float* out) {
-  Block& block = cuda::shared<Block>();
+  OneRow& block = cuda::shared<OneRow>();
   block.value[threadIdx.x] = in[threadIdx.x];
   if constexpr (right)
     __syncthreads();
@@ -25,7 +25,7 @@ __global__ void reversed(const float* in, float* out) {
 // Two rounds through the same memory: the second must not begin before all have read the first.
 template <bool right>
 __global__ void reversed_twice(const float* in, float* out) {
-  Block& block = cuda::shared<Block>();
+  OneRow& block = cuda::shared<OneRow>();
   float value = in[threadIdx.x];
   for (int round = 0; round < 2; ++round) {
     block.value[threadIdx.x] = value;
@@ -39,7 +39,7 @@ __global__ void reversed_twice(const float* in, float* out) {
 
 template <bool right>
 __global__ void reversed_in_warps(const float* in, float* out) {
-  Block& block = cuda::shared<Block>();
+  OneRow& block = cuda::shared<OneRow>();
   block.value[threadIdx.x] = in[threadIdx.x];
   if constexpr (right)
     __syncwarp();
@@ -77,7 +77,7 @@ __global__ void few_stay(float* out) {
 
 // Round after round, sums through shared memory, shuffles and votes together.
 __global__ void rounds(float* out) {
-  Block& block = cuda::shared<Block>();
+  OneRow& block = cuda::shared<OneRow>();
   float value = static_cast<float>(threadIdx.x);
   for (int round = 0; round < 20; ++round) {
     block.value[threadIdx.x] = value;
@@ -100,7 +100,7 @@ std::vector<float> counted() {
 // Whether `kernel` gives `expected` for 1, 2, … in one order of threads.
 bool gives(void (*kernel)(const float*, float*), const std::vector<float>& expected) {
   const Values<float> in(counted()), out(size);
-  cuda::launch(tried(), kernel, {1u, size, sizeof(Block)}, in.begin(), out.begin());
+  cuda::launch(tried(), kernel, {1u, size, sizeof(OneRow)}, in.begin(), out.begin());
   return out.read() == expected;
 }
 
@@ -177,7 +177,7 @@ TEST_CASE("barriers: threads that returned are not waited for") {
 TEST_CASE("barriers: twenty rounds of barriers, shuffles and votes") {
   const auto results = in_all_orders([] {
     const Values<float> out(size);
-    cuda::launch(tried(), rounds, {1u, size, sizeof(Block)}, out.begin());
+    cuda::launch(tried(), rounds, {1u, size, sizeof(OneRow)}, out.begin());
     return out.read();
   });
   for (const std::vector<float>& result : results)

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int threads = 32, steps = 6, width = 4 * threads;
 
-struct Block {
+struct TwoRows {
   float value[2][width];
 };
 
@@ -17,7 +17,7 @@ enum class Waits { right, never, too_few, without_barrier };
 // Each step adds what the other end of the row holds; the next row is on its way meanwhile.
 template <Waits waits>
 __global__ void add_rows(const float* in, float* out) {
-  Block& block = cuda::shared<Block>();
+  TwoRows& block = cuda::shared<TwoRows>();
   const int t = static_cast<int>(threadIdx.x);
   const auto fetch = [&](int step) {
     cuda::cp_async16(&block.value[step % 2][4 * t], in + (step < steps ? step : 0) * width + 4 * t,
@@ -42,7 +42,7 @@ __global__ void add_rows(const float* in, float* out) {
 }
 
 __global__ void fetch_one(const float* from, float* out, int to, bool valid) {
-  Block& block = cuda::shared<Block>();
+  TwoRows& block = cuda::shared<TwoRows>();
   cuda::cp_async16(&block.value[0][0] + to, from, valid);
   cuda::cp_async_commit();
   cuda::cp_async_wait<0>();
@@ -59,13 +59,13 @@ bool right() {
       for (int i = 0; i < 4; ++i)
         expected[t] += in[step * width + width - 1 - 4 * t - i];
   const Values<float> from(in), out(threads);
-  cuda::launch(tried(), add_rows<waits>, {1u, threads, sizeof(Block)}, from.begin(), out.begin());
+  cuda::launch(tried(), add_rows<waits>, {1u, threads, sizeof(TwoRows)}, from.begin(), out.begin());
   return out.read() == expected;
 }
 
 std::string fetch_fault(const float* from, float* out, int to, bool valid) {
   return fault_of([&] {
-    cuda::launch(tried(), fetch_one, {1u, 1, sizeof(Block)}, from, out, to, valid);
+    cuda::launch(tried(), fetch_one, {1u, 1, sizeof(TwoRows)}, from, out, to, valid);
   });
 }
 

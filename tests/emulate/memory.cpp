@@ -7,12 +7,12 @@
 namespace likely::kernels {
 namespace {
 
-struct Block {
+struct Slots {
   float value[64];
 };
 
 __global__ void writes_shared(float* out, int n) {
-  Block& block = cuda::shared<Block>();
+  Slots& block = cuda::shared<Slots>();
   float* const value = block.value;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x))
     value[i] = 1;
@@ -27,7 +27,7 @@ __global__ void adds_one(float* x, int n) {
 
 // Its blocks write half of what they read.
 __global__ void reads_unwritten(float* out, int written) {
-  Block& block = cuda::shared<Block>();
+  Slots& block = cuda::shared<Slots>();
   if (static_cast<int>(threadIdx.x) < written)
     block.value[threadIdx.x] = 1;
   __syncthreads();
@@ -60,7 +60,7 @@ __global__ void reads_pair(Pair pair, float* out) {
 
 void shared_writes(int n) {
   const Values<float> out(64);
-  cuda::launch(tried(), writes_shared, {1u, 64, sizeof(Block)}, out.begin(), n);
+  cuda::launch(tried(), writes_shared, {1u, 64, sizeof(Slots)}, out.begin(), n);
   wait();
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("memory: a write beyond the block's shared memory is noticed") {
     for (const std::string& fault : in_all_orders([] {
            const Values<float> out(64);
            return fault_of([&] {
-             cuda::launch(tried(), writes_shared, {1u, 64, sizeof(Block)}, out.begin(), 65);
+             cuda::launch(tried(), writes_shared, {1u, 64, sizeof(Slots)}, out.begin(), 65);
            });
          }))
       CHECK(fault.find("wrote beyond the block's shared memory") != std::string::npos);
@@ -134,14 +134,14 @@ TEST_CASE("memory: the host cannot touch the device's") {
 TEST_CASE("memory: what was not written reads as NaN, in every block") {
   for (const std::vector<float>& values : in_all_orders([] {
          const Values<float> out(3 * 64);
-         cuda::launch(tried(), reads_unwritten, {3u, 64, sizeof(Block)}, out.begin(), 32);
+         cuda::launch(tried(), reads_unwritten, {3u, 64, sizeof(Slots)}, out.begin(), 32);
          return out.read();
        }))
     for (std::size_t i = 0; i < values.size(); ++i)
       CHECK(std::isnan(values[i]) == (i % 64 < 32));
   CHECK(always([] {
     const Values<float> out(3 * 64);
-    cuda::launch(tried(), reads_unwritten, {3u, 64, sizeof(Block)}, out.begin(), 64);
+    cuda::launch(tried(), reads_unwritten, {3u, 64, sizeof(Slots)}, out.begin(), 64);
     return out.read() == std::vector<float>(3 * 64, 1);
   }));
 }

@@ -10,7 +10,7 @@ using namespace likely;
 
 namespace {
 
-std::string refusal(const std::string& text, const JsonLimits& limits = {}) {
+std::string json_refusal(const std::string& text, const JsonLimits& limits = {}) {
   return message([&] { parse_json(text, "f", limits); });
 }
 
@@ -28,37 +28,37 @@ TEST_CASE("json: what is within the limits is read") {
 
 TEST_CASE("json: nesting is refused before a tree grows from it") {
   const Deadline soon;
-  CHECK(refusal(std::string(33, '[')) == too_many("levels of lists and objects"));
-  CHECK(refusal(std::string(100'000, '[')) == too_many("levels of lists and objects"));
+  CHECK(json_refusal(std::string(33, '[')) == too_many("levels of lists and objects"));
+  CHECK(json_refusal(std::string(100'000, '[')) == too_many("levels of lists and objects"));
   std::string nested;
   for (int i = 0; i < 100'000; ++i)
     nested += "{\"a\":";
-  CHECK(refusal(nested) == too_many("levels of lists and objects"));
+  CHECK(json_refusal(nested) == too_many("levels of lists and objects"));
 }
 
 TEST_CASE("json: bytes, values and keys are counted while it is read") {
-  CHECK(refusal("[1,2,3]", {.bytes = 6}) == "f: 7 bytes, more than 6.");
-  CHECK(refusal("[1,2,3]", {.bytes = 7}) == "no error");
+  CHECK(json_refusal("[1,2,3]", {.bytes = 6}) == "f: 7 bytes, more than 6.");
+  CHECK(json_refusal("[1,2,3]", {.bytes = 7}) == "no error");
   std::string keys = "{\"0\":0";
   for (int i = 1; i <= 2000; ++i)
     keys += fmt::format(",\"{}\":0", i);
-  CHECK(refusal(keys + "}") == too_many("keys in one object"));
-  CHECK(refusal("[[{\"a\":1,\"b\":2}],{\"c\":1}]", {.keys = 2}) == "no error");
+  CHECK(json_refusal(keys + "}") == too_many("keys in one object"));
+  CHECK(json_refusal("[[{\"a\":1,\"b\":2}],{\"c\":1}]", {.keys = 2}) == "no error");
   std::string values = "[0";
   for (int i = 0; i < 7'000'000; ++i)
     values += ",0";
-  CHECK(refusal(values + "]") == too_many("values"));
+  CHECK(json_refusal(values + "]") == too_many("values"));
   if (!std::getenv("LIKELY_TEST_SMALL"))
-    CHECK(peak_growth([&] { refusal(values + "]"); }) < 100);
+    CHECK(peak_growth([&] { json_refusal(values + "]"); }) < 100);
 }
 
 TEST_CASE("json: what is no JSON says where") {
-  CHECK(refusal("") == "f: byte 1 is not JSON in UTF-8.");
-  CHECK(refusal("{\"a\":}") == "f: byte 6 is not JSON in UTF-8.");
-  CHECK(refusal("{} x") == "f: byte 4 is not JSON in UTF-8.");
-  CHECK(refusal("\"\xff\"") == "f: byte 2 is not JSON in UTF-8.");
-  CHECK(refusal(std::string("{}\0{}", 5)) == "f: byte 3 is not JSON in UTF-8.");
-  CHECK(refusal("[1e999]") == "f: a number is too large for 64 bits.");
+  CHECK(json_refusal("") == "f: byte 1 is not JSON in UTF-8.");
+  CHECK(json_refusal("{\"a\":}") == "f: byte 6 is not JSON in UTF-8.");
+  CHECK(json_refusal("{} x") == "f: byte 4 is not JSON in UTF-8.");
+  CHECK(json_refusal("\"\xff\"") == "f: byte 2 is not JSON in UTF-8.");
+  CHECK(json_refusal(std::string("{}\0{}", 5)) == "f: byte 3 is not JSON in UTF-8.");
+  CHECK(json_refusal("[1e999]") == "f: a number is too large for 64 bits.");
 }
 
 TEST_CASE("json: what an object must hold is asked for by name, type and range") {

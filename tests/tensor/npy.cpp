@@ -8,21 +8,22 @@ using namespace likely;
 
 namespace {
 
-constexpr const char* plain = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n";
+constexpr const char* plain_header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n";
 
 // A file of version 1.0 with that header.
-std::string file_of(const std::string& header, const std::string& data = std::string(8, '\0')) {
+std::string npy_file(const std::string& header, const std::string& data = std::string(8, '\0')) {
   return std::string("\x93NUMPY\x01\x00", 8) + number(header.size(), 2) + header + data;
 }
 
-Tensor read(const std::string& text) { return from_npy(bytes_from(text), "x.npy"); }
+Tensor read_npy(const std::string& text) { return from_npy(bytes_from(text), "x.npy"); }
 
-std::string refusal(const std::string& header) {
-  return message([&] { read(file_of(header)); });
+std::string npy_refusal(const std::string& header) {
+  return message([&] { read_npy(npy_file(header)); });
 }
 
 std::string described(const std::string& descr, const std::string& shape = "(2,)") {
-  return refusal("{'descr': " + descr + ", 'fortran_order': False, 'shape': " + shape + ", }\n");
+  return npy_refusal("{'descr': " + descr + ", 'fortran_order': False, 'shape': " + shape +
+                     ", }\n");
 }
 
 }  // namespace
@@ -46,7 +47,7 @@ TEST_CASE("npy: the bytes are those that NumPy writes") {
   const std::string header =
       "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 3), }" + std::string(58, ' ') + "\n";
   CHECK(to_npy(Tensor::of<std::uint8_t>({1, 3}, {1, 2, 3})) ==
-        bytes_from(file_of(header, "\x01\x02\x03")));
+        bytes_from(npy_file(header, "\x01\x02\x03")));
   const auto start = [](const Tensor& tensor) {
     const Bytes bytes = to_npy(tensor);
     return std::string(reinterpret_cast<const char*>(bytes.data()) + 10, 57);
@@ -61,14 +62,14 @@ TEST_CASE("npy: version 2.0, other quotes, spaces and orders of keys are read") 
   const std::string header = "{ \"shape\" : ( 2 , ) , 'fortran_order':False,'descr':\"<i4\"} \n";
   const std::string data = number(5, 4) + number(6, 4);
   const Tensor x =
-      read(std::string("\x93NUMPY\x02\x00", 8) + number(header.size(), 4) + header + data);
+      read_npy(std::string("\x93NUMPY\x02\x00", 8) + number(header.size(), 4) + header + data);
   CHECK(x.to_vector<std::int32_t>() == std::vector<std::int32_t>{5, 6});
 }
 
 TEST_CASE("npy: Fortran's order becomes strides") {
   // The array [[1, 2, 3], [4, 5, 6]], columns first in the file.
   const std::string header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n";
-  const Tensor x = read(file_of(header, "\x01\x04\x02\x05\x03\x06"));
+  const Tensor x = read_npy(npy_file(header, "\x01\x04\x02\x05\x03\x06"));
   CHECK(x.shape() == Shape{2, 3});
   CHECK(x.strides() == Strides{1, 2});
   CHECK(x.to_vector<std::uint8_t>() == std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6});
@@ -84,22 +85,22 @@ TEST_CASE("npy: files on disk") {
 }
 
 TEST_CASE("npy: a file that is none, or of a version nobody knows") {
-  CHECK(message([] { read("\x93NUMPY"); }) == "npy: x.npy: 6 bytes are no .npy file.");
-  CHECK(message([] { read(std::string("\x93NUMPY\x02\x00\x01\x00\x00", 11)); }) ==
+  CHECK(message([] { read_npy("\x93NUMPY"); }) == "npy: x.npy: 6 bytes are no .npy file.");
+  CHECK(message([] { read_npy(std::string("\x93NUMPY\x02\x00\x01\x00\x00", 11)); }) ==
         "npy: x.npy: 11 bytes are no .npy file.");
-  CHECK(message([] { read("PK\x03\x04 a zip file"); }) ==
+  CHECK(message([] { read_npy("PK\x03\x04 a zip file"); }) ==
         "npy: x.npy: it does not begin as a .npy file does.");
   for (const std::string& version : {std::string("\x03\x00", 2), std::string("\x01\x01", 2)})
-    CHECK(message([&] { read("\x93NUMPY" + version + std::string(80, ' ')); }) ==
+    CHECK(message([&] { read_npy("\x93NUMPY" + version + std::string(80, ' ')); }) ==
           fmt::format("npy: x.npy: version {}.{} is neither 1.0 nor 2.0.", int(version[0]),
                       int(version[1])));
 }
 
 TEST_CASE("npy: the header fits into the file") {
   const std::string two = std::string("\x93NUMPY\x02\x00", 8);
-  CHECK(message([&] { read(two + number(65536, 4) + plain); }) ==
+  CHECK(message([&] { read_npy(two + number(65536, 4) + plain_header); }) ==
         "npy: x.npy: a header of 65536 bytes is longer than 65535.");
-  CHECK(message([&] { read(two + number(200, 4) + plain); }) ==
+  CHECK(message([&] { read_npy(two + number(200, 4) + plain_header); }) ==
         "npy: x.npy: a header of 200 bytes does not fit into 70 bytes. The file was cut short.");
 }
 
@@ -111,21 +112,21 @@ TEST_CASE("npy: the header is one dictionary with its three keys") {
         "damaged: save it again.",
         byte);
   };
-  CHECK(refusal(plain) == "no error");
-  CHECK(refusal("") == wrong(0));
-  CHECK(refusal("[]\n") == wrong(0));
-  CHECK(refusal("{}\n") == wrong(2));
-  CHECK(refusal("{'descr': '<f4', 'descr': '<f4', }\n") == wrong(25));
-  CHECK(refusal("{'more': 1, }\n") == wrong(8));
-  CHECK(refusal("{'descr': '<f4', 'fortran_order': False, }\n") == wrong(42));
-  CHECK(refusal("{'descr': '<f4', 'fortran_order': false, }\n") == wrong(34));
-  CHECK(refusal("{'descr': '<f4") == wrong(10));
-  CHECK(refusal("{'descr': '\\x3cf4', }\n") == wrong(10));
-  CHECK(refusal("{'descr': 4, }\n") == wrong(10));
-  const std::string body(plain, std::strlen(plain) - 1);
-  CHECK(refusal(body) == wrong(57));
-  CHECK(refusal(body + " x\n") == wrong(58));
-  CHECK(refusal(body + "\n\n") == wrong(57));
+  CHECK(npy_refusal(plain_header) == "no error");
+  CHECK(npy_refusal("") == wrong(0));
+  CHECK(npy_refusal("[]\n") == wrong(0));
+  CHECK(npy_refusal("{}\n") == wrong(2));
+  CHECK(npy_refusal("{'descr': '<f4', 'descr': '<f4', }\n") == wrong(25));
+  CHECK(npy_refusal("{'more': 1, }\n") == wrong(8));
+  CHECK(npy_refusal("{'descr': '<f4', 'fortran_order': False, }\n") == wrong(42));
+  CHECK(npy_refusal("{'descr': '<f4', 'fortran_order': false, }\n") == wrong(34));
+  CHECK(npy_refusal("{'descr': '<f4") == wrong(10));
+  CHECK(npy_refusal("{'descr': '\\x3cf4', }\n") == wrong(10));
+  CHECK(npy_refusal("{'descr': 4, }\n") == wrong(10));
+  const std::string body(plain_header, std::strlen(plain_header) - 1);
+  CHECK(npy_refusal(body) == wrong(57));
+  CHECK(npy_refusal(body + " x\n") == wrong(58));
+  CHECK(npy_refusal(body + "\n\n") == wrong(57));
   for (const char* shape : {"(2)", "2", "(2,", "(,)", "(-2,)", "(2 3)", "(2L,)", "(2,,)"})
     CHECK(described("'<f4'", shape).find("of the header is wrong") != std::string::npos);
 }

@@ -11,15 +11,18 @@ using namespace likely;
 
 namespace {
 
-std::string file_of(const std::string& header, const std::string& data = "") {
+std::string safetensors_file(const std::string& header, const std::string& data = "") {
   return number(header.size(), 8) + header + data;
 }
 
-SafeTensors read(const std::string& text) { return from_safetensors(bytes_from(text), "x.st"); }
+SafeTensors read_safetensors(const std::string& text) {
+  return from_safetensors(bytes_from(text), "x.st");
+}
 
 // Of a file with that header and `data_bytes` bytes of data.
-std::string refusal(const std::string& header, std::size_t data_bytes = 0) {
-  return message([&] { read(file_of(header, std::string(data_bytes, '\0'))); });
+std::string safetensors_refusal(const std::string& header, std::size_t data_bytes = 0) {
+  return message(
+      [&] { read_safetensors(safetensors_file(header, std::string(data_bytes, '\0'))); });
 }
 
 // What is said where a rule is broken.
@@ -67,10 +70,10 @@ TEST_CASE("safetensors: every type comes back as it was written") {
 }
 
 TEST_CASE("safetensors: no two tensors share storage, though offsets may be equal") {
-  const SafeTensors content = read(
-      file_of(header_of({tensor("a", "F32", "[0]", "[0,0]"), tensor("b", "F32", "[]", "[0,4]"),
-                         tensor("c", "U8", "[2,0]", "[4,4]"), tensor("d", "U8", "[0]", "[0,0]")}),
-              std::string("\0\0\x80\x3f", 4)));
+  const SafeTensors content = read_safetensors(safetensors_file(
+      header_of({tensor("a", "F32", "[0]", "[0,0]"), tensor("b", "F32", "[]", "[0,4]"),
+                 tensor("c", "U8", "[2,0]", "[4,4]"), tensor("d", "U8", "[0]", "[0,0]")}),
+      std::string("\0\0\x80\x3f", 4)));
   REQUIRE(content.tensors.size() == 4);
   CHECK(content.at("b").item<float>() == 1.0f);
   for (const auto& [a, first] : content.tensors)
@@ -102,7 +105,7 @@ TEST_CASE("safetensors: the bytes are the format's, padded and aligned") {
   CHECK(header.size() % 8 != 0);
   header.resize((header.size() + 7) / 8 * 8, ' ');
   CHECK(to_safetensors(content) ==
-        bytes_from(file_of(header, std::string("\0\0\x80\x3f\x07\x08\x09", 7))));
+        bytes_from(safetensors_file(header, std::string("\0\0\x80\x3f\x07\x08\x09", 7))));
 
   // Wherever the elements are larger, they come earlier: every tensor is aligned to its elements.
   const Bytes bytes = to_safetensors(every_type());
@@ -143,53 +146,57 @@ TEST_CASE("safetensors: at names what is nearest") {
 }
 
 TEST_CASE("safetensors: the length of the header") {
-  CHECK(message([] { read("1234567"); }) ==
+  CHECK(message([] { read_safetensors("1234567"); }) ==
         "safetensors: x.st: 7 bytes are no safetensors file: even the length of its header takes "
         "8.");
-  CHECK(message([] { read(number(33'554'433, 8) + "{}"); }) ==
+  CHECK(message([] { read_safetensors(number(33'554'433, 8) + "{}"); }) ==
         "safetensors: x.st: a header of 33554433 bytes is longer than 33554432. It is no "
         "safetensors file, or damaged.");
-  CHECK(message([] { read(number(~std::uint64_t{0}, 8) + "{}"); }) ==
+  CHECK(message([] { read_safetensors(number(~std::uint64_t{0}, 8) + "{}"); }) ==
         "safetensors: x.st: a header of 18446744073709551615 bytes is longer than 33554432. It "
         "is no safetensors file, or damaged.");
-  CHECK(message([] { read(number(3, 8) + "{}"); }) ==
+  CHECK(message([] { read_safetensors(number(3, 8) + "{}"); }) ==
         "safetensors: x.st: a header of 3 bytes does not fit into 10 bytes. The file was cut "
         "short, or is no safetensors file.");
 }
 
 TEST_CASE("safetensors: the header is one JSON object in UTF-8") {
   for (const char* header : {"", " {}", "[]", "\xef\xbb\xbf{}", "null"})
-    CHECK(refusal(header) == broken("the header does not begin with {"));
-  CHECK(refusal("{") == broken("byte 2 of the header is not JSON in UTF-8"));
-  CHECK(refusal("{}}") == broken("byte 3 of the header is not JSON in UTF-8"));
-  CHECK(refusal("{} x") == broken("byte 4 of the header is not JSON in UTF-8"));
-  CHECK(refusal("{/**/}") == broken("byte 2 of the header is not JSON in UTF-8"));
-  CHECK(refusal("{\"a\xff\":1}") == broken("byte 4 of the header is not JSON in UTF-8"));
-  CHECK(refusal("{\"\xc0\xaf\":1}") == broken("byte 3 of the header is not JSON in UTF-8"));
-  CHECK(refusal(R"({"\ud800":1})").find("is not JSON in UTF-8") != std::string::npos);
+    CHECK(safetensors_refusal(header) == broken("the header does not begin with {"));
+  CHECK(safetensors_refusal("{") == broken("byte 2 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal("{}}") == broken("byte 3 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal("{} x") == broken("byte 4 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal("{/**/}") == broken("byte 2 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal("{\"a\xff\":1}") ==
+        broken("byte 4 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal("{\"\xc0\xaf\":1}") ==
+        broken("byte 3 of the header is not JSON in UTF-8"));
+  CHECK(safetensors_refusal(R"({"\ud800":1})").find("is not JSON in UTF-8") != std::string::npos);
   // A parser may take the zero for the end, and miss what another reader sees behind it.
-  CHECK(refusal(std::string("{}\0{}", 5)) == broken("byte 3 of the header is not JSON in UTF-8"));
-  CHECK(read(file_of("{}  \n ")).tensors.empty());
+  CHECK(safetensors_refusal(std::string("{}\0{}", 5)) ==
+        broken("byte 3 of the header is not JSON in UTF-8"));
+  CHECK(read_safetensors(safetensors_file("{}  \n ")).tensors.empty());
 }
 
 TEST_CASE("safetensors: names are unique and bounded") {
   const std::string empty = R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
   const auto named = [&](const std::string& name) { return "\"" + name + "\":" + empty; };
-  CHECK(refusal(header_of({named("a"), named("b"), named("a")})) ==
+  CHECK(safetensors_refusal(header_of({named("a"), named("b"), named("a")})) ==
         broken(R"(the name "a" is there twice)"));
-  CHECK(refusal(header_of({named("a"), named("\\u0061")})) ==
+  CHECK(safetensors_refusal(header_of({named("a"), named("\\u0061")})) ==
         broken(R"(the name "a" is there twice)"));
-  CHECK(refusal(R"({"__metadata__":{},"__metadata__":{}})") ==
+  CHECK(safetensors_refusal(R"({"__metadata__":{},"__metadata__":{}})") ==
         broken(R"(the name "__metadata__" is there twice)"));
-  CHECK(refusal(R"({"__metadata__":{"k":"1","k":"1"}})") ==
+  CHECK(safetensors_refusal(R"({"__metadata__":{"k":"1","k":"1"}})") ==
         broken(R"(the metadata key "k" is there twice)"));
-  CHECK(refusal(R"({"a":{"dtype":"F32","dtype":"F32"}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"dtype":"F32","dtype":"F32"}})") ==
         broken(R"(tensor "a": it has the field "dtype" twice)"));
-  CHECK(read(file_of(header_of({named(std::string(4096, 'n'))}))).tensors.size() == 1);
-  CHECK(refusal(header_of({named(std::string(4097, 'n'))})) ==
+  CHECK(read_safetensors(safetensors_file(header_of({named(std::string(4096, 'n'))})))
+            .tensors.size() == 1);
+  CHECK(safetensors_refusal(header_of({named(std::string(4097, 'n'))})) ==
         broken("the name \"" + std::string(80, 'n') + "\"… has 4097 bytes, more than 4096"));
   // Nothing that a terminal would obey is printed.
-  CHECK(refusal(R"({"\u001b[2J\u0000":1})") ==
+  CHECK(safetensors_refusal(R"({"\u001b[2J\u0000":1})") ==
         broken(R"("\x1b[2J\x00" is a number, not an object)"));
 }
 
@@ -198,9 +205,9 @@ TEST_CASE("safetensors: at most a hundred thousand tensors, in little memory") {
   for (int i = 0; i <= 100'000; ++i)
     header += fmt::format("{}\"{}\":{}", i ? "," : "", i,
                           R"({"dtype":"U8","shape":[0],"data_offsets":[0,0]})");
-  CHECK(refusal(header + "}") == broken("it has more than 100000 tensors"));
+  CHECK(safetensors_refusal(header + "}") == broken("it has more than 100000 tensors"));
   if (!std::getenv("LIKELY_TEST_SMALL"))
-    CHECK(peak_growth([&] { refusal(header + "}"); }) < 80);
+    CHECK(peak_growth([&] { safetensors_refusal(header + "}"); }) < 80);
 }
 
 TEST_CASE("safetensors: the metadata is bounded too") {
@@ -208,7 +215,7 @@ TEST_CASE("safetensors: the metadata is bounded too") {
     std::string header = R"({"__metadata__":{)";
     for (int i = 0; i < count; ++i)
       header += fmt::format("{}\"{:0{}}\":\"\"", i ? "," : "", i, bytes);
-    return refusal(header + "}}");
+    return safetensors_refusal(header + "}}");
   };
   const std::string refused = broken("it has metadata of more than 10000 keys of 4096 bytes");
   CHECK(with_keys(10'000, 5) == "no error");
@@ -218,50 +225,54 @@ TEST_CASE("safetensors: the metadata is bounded too") {
 }
 
 TEST_CASE("safetensors: metadata is text by text") {
-  CHECK(read(file_of(R"({"__metadata__":{"a":"","":"b"}})")).metadata.size() == 2);
-  CHECK(refusal(R"({"__metadata__":{"a":1}})") ==
+  CHECK(read_safetensors(safetensors_file(R"({"__metadata__":{"a":"","":"b"}})")).metadata.size() ==
+        2);
+  CHECK(safetensors_refusal(R"({"__metadata__":{"a":1}})") ==
         broken(R"(the metadata "a" is a number, not a string)"));
-  CHECK(refusal(R"({"__metadata__":{"a":{}}})") ==
+  CHECK(safetensors_refusal(R"({"__metadata__":{"a":{}}})") ==
         broken(R"(the metadata "a" is an object, not a string)"));
-  CHECK(refusal(R"({"__metadata__":{"a":["b"]}})") ==
+  CHECK(safetensors_refusal(R"({"__metadata__":{"a":["b"]}})") ==
         broken(R"(the metadata "a" is a list, not a string)"));
-  CHECK(refusal(R"({"__metadata__":"a"})") ==
+  CHECK(safetensors_refusal(R"({"__metadata__":"a"})") ==
         broken(R"("__metadata__" is a string, not an object)"));
 }
 
 TEST_CASE("safetensors: a tensor has its three fields and no other") {
-  CHECK(refusal(R"({"a":[]})") == broken(R"("a" is a list, not an object)"));
-  CHECK(refusal(R"({"a":null})") == broken(R"("a" is null, not an object)"));
-  CHECK(refusal(R"({"a":true})") == broken(R"("a" is a truth value, not an object)"));
-  CHECK(refusal(R"({"a":{}})") == broken(R"(tensor "a": it has no field "dtype")"));
-  CHECK(refusal(R"({"a":{"dtype":"F32","data_offsets":[0,0]}})") ==
+  CHECK(safetensors_refusal(R"({"a":[]})") == broken(R"("a" is a list, not an object)"));
+  CHECK(safetensors_refusal(R"({"a":null})") == broken(R"("a" is null, not an object)"));
+  CHECK(safetensors_refusal(R"({"a":true})") == broken(R"("a" is a truth value, not an object)"));
+  CHECK(safetensors_refusal(R"({"a":{}})") == broken(R"(tensor "a": it has no field "dtype")"));
+  CHECK(safetensors_refusal(R"({"a":{"dtype":"F32","data_offsets":[0,0]}})") ==
         broken(R"(tensor "a": it has no field "shape")"));
-  CHECK(refusal(R"({"a":{"dtype":"F32","shape":[0]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"dtype":"F32","shape":[0]}})") ==
         broken(R"(tensor "a": it has no field "data_offsets")"));
-  CHECK(refusal(R"({"a":{"strides":[1]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"strides":[1]}})") ==
         broken(R"(tensor "a": it has the unknown field "strides")"));
-  CHECK(refusal(R"({"a":{"dtype":7}})") == broken(R"(tensor "a": a number in the field "dtype")"));
-  CHECK(refusal(R"({"a":{"dtype":["F32"]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"dtype":7}})") ==
+        broken(R"(tensor "a": a number in the field "dtype")"));
+  CHECK(safetensors_refusal(R"({"a":{"dtype":["F32"]}})") ==
         broken(R"(tensor "a": a list in the field "dtype")"));
-  CHECK(refusal(R"({"a":{"shape":3}})") == broken(R"(tensor "a": a number in the field "shape")"));
-  CHECK(refusal(R"({"a":{"shape":["3"]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"shape":3}})") ==
+        broken(R"(tensor "a": a number in the field "shape")"));
+  CHECK(safetensors_refusal(R"({"a":{"shape":["3"]}})") ==
         broken(R"(tensor "a": a string in the field "shape")"));
-  CHECK(refusal(R"({"a":{"shape":[[3]]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"shape":[[3]]}})") ==
         broken(R"(tensor "a": a list in the field "shape")"));
-  CHECK(refusal(R"({"a":{"shape":[{}]}})") ==
+  CHECK(safetensors_refusal(R"({"a":{"shape":[{}]}})") ==
         broken(R"(tensor "a": an object in the field "shape")"));
-  CHECK(refusal(R"({"a":{"shape":[null]}})") == broken(R"(tensor "a": null in the field "shape")"));
+  CHECK(safetensors_refusal(R"({"a":{"shape":[null]}})") ==
+        broken(R"(tensor "a": null in the field "shape")"));
 }
 
 TEST_CASE("safetensors: an element type that is none of ours is named") {
-  CHECK(refusal(header_of({tensor("a", "F16", "[1]", "[0,2]")}), 2) ==
+  CHECK(safetensors_refusal(header_of({tensor("a", "F16", "[1]", "[0,2]")}), 2) ==
         "safetensors: x.st: tensor \"a\": there is no element type \"F16\" here. Convert it to one "
         "of F32, F64, BF16, I64, I32, U8.");
 }
 
 TEST_CASE("safetensors: numbers are integers that are not negative") {
   const auto shaped = [](const std::string& shape) {
-    return refusal(header_of({tensor("a", "F32", shape, "[0,0]")}));
+    return safetensors_refusal(header_of({tensor("a", "F32", shape, "[0,0]")}));
   };
   CHECK(shaped("[-1]") == broken(R"(tensor "a": a negative number in the field "shape")"));
   CHECK(shaped("[-0]") == broken(R"(tensor "a": a negative number in the field "shape")"));
@@ -278,22 +289,24 @@ TEST_CASE("safetensors: numbers are integers that are not negative") {
 
 TEST_CASE("safetensors: shapes have at most eight axes and sizes that fit") {
   const std::string eight = "[1,1,1,1,1,1,1,1]", nine = "[1,1,1,1,1,1,1,1,1]";
-  CHECK(read(file_of(header_of({tensor("a", "U8", eight, "[0,1]")}), "x")).tensors.size() == 1);
-  CHECK(refusal(header_of({tensor("a", "U8", nine, "[0,1]")}), 1) ==
+  CHECK(read_safetensors(safetensors_file(header_of({tensor("a", "U8", eight, "[0,1]")}), "x"))
+            .tensors.size() == 1);
+  CHECK(safetensors_refusal(header_of({tensor("a", "U8", nine, "[0,1]")}), 1) ==
         broken(R"(tensor "a": it has more than 8 axes)"));
   // Multiplied without care these are 4 elements, or 16 bytes.
-  CHECK(refusal(header_of({tensor("a", "F32", "[4194305,4194305,211106198978564]", "[0,16]")}),
-                16) == broken("tensor \"a\": the size of F32 [4194305, 4194305, 211106198978564] "
-                              "overflows"));
-  CHECK(refusal(header_of({tensor("a", "F32", "[4611686018427387905]", "[0,4]")}), 4) ==
+  CHECK(safetensors_refusal(
+            header_of({tensor("a", "F32", "[4194305,4194305,211106198978564]", "[0,16]")}), 16) ==
+        broken("tensor \"a\": the size of F32 [4194305, 4194305, 211106198978564] "
+               "overflows"));
+  CHECK(safetensors_refusal(header_of({tensor("a", "F32", "[4611686018427387905]", "[0,4]")}), 4) ==
         broken(R"(tensor "a": the size of F32 [4611686018427387905] overflows)"));
-  CHECK(refusal(header_of({tensor("a", "U8", "[0,4294967296,4294967296]", "[0,0]")})) ==
+  CHECK(safetensors_refusal(header_of({tensor("a", "U8", "[0,4294967296,4294967296]", "[0,0]")})) ==
         broken(R"(tensor "a": the size of U8 [0, 4294967296, 4294967296] overflows)"));
 }
 
 TEST_CASE("safetensors: offsets hold exactly the tensor") {
   const auto with_offsets = [](const std::string& offsets) {
-    return refusal(header_of({tensor("a", "F32", "[2]", offsets)}), 8);
+    return safetensors_refusal(header_of({tensor("a", "F32", "[2]", offsets)}), 8);
   };
   CHECK(with_offsets("[0,8]") == "no error");
   CHECK(with_offsets("[0,4]") ==
@@ -310,8 +323,8 @@ TEST_CASE("safetensors: offsets hold exactly the tensor") {
 
 TEST_CASE("safetensors: the data is covered once, from the first byte to the last") {
   const auto two = [](const std::string& first, const std::string& second, std::size_t bytes) {
-    return refusal(header_of({tensor("a", "U8", "[4]", first), tensor("b", "U8", "[4]", second)}),
-                   bytes);
+    return safetensors_refusal(
+        header_of({tensor("a", "U8", "[4]", first), tensor("b", "U8", "[4]", second)}), bytes);
   };
   CHECK(two("[0,4]", "[4,8]", 8) == "no error");
   CHECK(two("[4,8]", "[0,4]", 8) == "no error");
@@ -325,7 +338,7 @@ TEST_CASE("safetensors: the data is covered once, from the first byte to the las
         broken(R"(tensor "b": its data begins at 0, the data before it ends at 4: they overlap)"));
   CHECK(two("[0,4]", "[4,8]", 9) == broken("1 bytes follow the last tensor"));
   CHECK(two("[0,4]", "[4,8]", 7) == broken("the tensors need 8 bytes and 7 are there"));
-  CHECK(refusal("{}", 3) == broken("3 bytes follow the last tensor"));
+  CHECK(safetensors_refusal("{}", 3) == broken("3 bytes follow the last tensor"));
 }
 
 TEST_CASE("safetensors: what a reader would refuse is not written") {

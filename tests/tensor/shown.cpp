@@ -8,31 +8,31 @@ using namespace likely;
 
 namespace {
 
-std::string plain(std::string_view text) { return fmt::format("{}", shown(text)); }
+std::string as_shown(std::string_view text) { return fmt::format("{}", shown(text)); }
 
 }  // namespace
 
 TEST_CASE("shown: text that anyone can read stays as it is") {
   for (const char* text : {"", "vae", "C:\\data", "naïve \"π\" 漢字 👍"})
-    CHECK(plain(text) == text);
+    CHECK(as_shown(text) == text);
 }
 
 TEST_CASE("shown: what a terminal would obey, or nobody would see, is written by its bytes") {
-  CHECK(plain("\x1b[2J\r\n\t\x7f") == "\\x1b[2J\\x0d\\x0a\\x09\\x7f");
-  CHECK(plain(std::string_view("a\0b", 3)) == "a\\x00b");
-  CHECK(plain("\u009b31m") == "\\xc2\\x9b31m");  // a control sequence in one character
-  CHECK(plain("a\u202egnp.exe") == "a\\xe2\\x80\\xaegnp.exe");  // turns what follows
-  CHECK(plain("\u200b\ufeff\u2028") == "\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xe2\\x80\\xa8");
+  CHECK(as_shown("\x1b[2J\r\n\t\x7f") == "\\x1b[2J\\x0d\\x0a\\x09\\x7f");
+  CHECK(as_shown(std::string_view("a\0b", 3)) == "a\\x00b");
+  CHECK(as_shown("\u009b31m") == "\\xc2\\x9b31m");  // a control sequence in one character
+  CHECK(as_shown("a\u202egnp.exe") == "a\\xe2\\x80\\xaegnp.exe");  // turns what follows
+  CHECK(as_shown("\u200b\ufeff\u2028") == "\\xe2\\x80\\x8b\\xef\\xbb\\xbf\\xe2\\x80\\xa8");
 }
 
 TEST_CASE("shown: bytes that are not UTF-8 are written as such, and what follows is read again") {
-  CHECK(plain("\xff") == "\\xff");
-  CHECK(plain("\xc3") == "\\xc3");
-  CHECK(plain("\xc3(") == "\\xc3(");
-  CHECK(plain("\xe2\x82") == "\\xe2\\x82");
-  CHECK(plain("\xc0\xaf") == "\\xc0\\xaf");                    // a slash, too long
-  CHECK(plain("\xed\xa0\x80") == "\\xed\\xa0\\x80");           // half of a pair
-  CHECK(plain("\xf4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");  // past the last character
+  CHECK(as_shown("\xff") == "\\xff");
+  CHECK(as_shown("\xc3") == "\\xc3");
+  CHECK(as_shown("\xc3(") == "\\xc3(");
+  CHECK(as_shown("\xe2\x82") == "\\xe2\\x82");
+  CHECK(as_shown("\xc0\xaf") == "\\xc0\\xaf");                    // a slash, too long
+  CHECK(as_shown("\xed\xa0\x80") == "\\xed\\xa0\\x80");           // half of a pair
+  CHECK(as_shown("\xf4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");  // past the last character
   for (const char* text : {"", "é", "漢", "👍", "\x7f"})
     CHECK(is_utf8(text));
   for (const char* text : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf8\x88\x80\x80\x80"})
@@ -41,12 +41,12 @@ TEST_CASE("shown: bytes that are not UTF-8 are written as such, and what follows
 
 TEST_CASE("shown: at most 80 columns of it, and no half of a character") {
   const std::string eighty(80, 'x');
-  CHECK(plain(eighty) == eighty);
-  CHECK(plain(eighty + "y") == eighty + "…");
-  CHECK(plain(std::string(1'000'000, '9')).size() == 80 + 3);
-  CHECK(plain(std::string(79, 'x') + "éé") == std::string(79, 'x') + "é…");
-  CHECK(plain(std::string(78, 'x') + "\x01z") == std::string(78, 'x') + "…");
-  CHECK(plain(std::string(1000, '\x01')).size() == 80 + 3);
+  CHECK(as_shown(eighty) == eighty);
+  CHECK(as_shown(eighty + "y") == eighty + "…");
+  CHECK(as_shown(std::string(1'000'000, '9')).size() == 80 + 3);
+  CHECK(as_shown(std::string(79, 'x') + "éé") == std::string(79, 'x') + "é…");
+  CHECK(as_shown(std::string(78, 'x') + "\x01z") == std::string(78, 'x') + "…");
+  CHECK(as_shown(std::string(1000, '\x01')).size() == 80 + 3);
 }
 
 TEST_CASE("shown: in quotes, where quotes end is plain") {

@@ -28,7 +28,7 @@ std::string save_error_of(const std::function<void()>& f) {
   return "";
 }
 
-std::string message(const std::string& reason) {
+std::string not_written(const std::string& reason) {
   return "print: the results cannot be written to stdout: " + reason +
          ". Call again with a stdout that takes them.";
 }
@@ -81,7 +81,8 @@ TEST_CASE("stdout: results that do not arrive are a SaveError that says why") {
     CHECK(apart([&] {
             open_standard_streams();
             broken.make(STDOUT_FILENO);
-            return save_error_of([] { to_stdout("{} nats\n", 84.8); }) == message(broken.reason);
+            return save_error_of([] { to_stdout("{} nats\n", 84.8); }) ==
+                   not_written(broken.reason);
           }) == 1);
   }
   const Captured out(STDOUT_FILENO);
@@ -133,7 +134,7 @@ TEST_CASE("streams: a file at its size limit is a failed write, on stderr none a
           dup2(fileno(error), STDERR_FILENO);
           to_stderr("more than ten bytes\n");
           return save_error_of([] { to_stdout("more than ten bytes\n"); }) ==
-                         message("File too large")
+                         not_written("File too large")
                      ? 7
                      : 1;
         }) == 7);
