@@ -93,8 +93,8 @@ struct Corner {
 
 // Rows of a head from `first` on, of `rows` that it has; zeros beyond them and their channels.
 template <class T, class Row, int count>
-LIKELY_DEVICE void load(Row (&to)[count], const Typed<T>& of, const T* from, std::int64_t head,
-                        std::int64_t rows, std::int64_t first) {
+LIKELY_DEVICE_SHARED void load(Row (&to)[count], const Typed<T>& of, const T* from,
+                               std::int64_t head, std::int64_t rows, std::int64_t first) {
   constexpr int size = Pack<T>::size;
   constexpr int packs = sizeof(Row) / sizeof(to[0][0]) / size;  // the row's last pack is not filled
   for (int i = static_cast<int>(threadIdx.x); i < count * packs; i += block_threads) {
@@ -110,8 +110,8 @@ LIKELY_DEVICE void load(Row (&to)[count], const Typed<T>& of, const T* from, std
 
 // The products of a thread's own rows and its other ones.
 template <class S, class Row, int own, int other>
-LIKELY_DEVICE void multiply(typename S::Scores& sum, const Row (&a)[own], const Row (&b)[other],
-                            std::int64_t channels) {
+LIKELY_DEVICE_SHARED void multiply(typename S::Scores& sum, const Row (&a)[own],
+                                   const Row (&b)[other], std::int64_t channels) {
   using P = std::remove_const_t<std::remove_reference_t<decltype(load16(a[0]))>>;
   LIKELY_UNROLL
   for (int i = 0; i < S::own_rows; ++i) {
@@ -141,8 +141,8 @@ LIKELY_DEVICE void multiply(typename S::Scores& sum, const Row (&a)[own], const 
 
 // Adds the other rows by their weights. What is not there weighs nothing, and is 0.
 template <class S>
-LIKELY_DEVICE void add_weighted(typename S::Sums& sum, const typename S::Memory& memory,
-                                std::int64_t channels) {
+LIKELY_DEVICE_SHARED void add_weighted(typename S::Sums& sum, const typename S::Memory& memory,
+                                       std::int64_t channels) {
   using P = Pack<std::remove_reference_t<decltype(sum[0][0][0])>>;
   for (int row = 0; row < S::other; row += S::size) {
     P weight[S::own_rows];
@@ -179,8 +179,8 @@ LIKELY_DEVICE void clear(typename S::Sums& sum) {
 
 // A thread's sums of own row i, divided.
 template <class S, class T>
-LIKELY_DEVICE void store(T* to, const typename S::Sums& sum, int i, Computed<T> divisor,
-                         std::int64_t channels) {
+LIKELY_DEVICE_SHARED void store(T* to, const typename S::Sums& sum, int i, Computed<T> divisor,
+                                std::int64_t channels) {
   LIKELY_UNROLL
   for (int c = 0; c < S::packs; ++c) {
     LIKELY_UNROLL

@@ -137,7 +137,7 @@ class PixelReader {
     }
   }
 
-  LIKELY_DEVICE void next_stage(Pack<T>* tile, int k_left) {
+  LIKELY_DEVICE_SHARED void next_stage(Pack<T>* tile, int k_left) {
     const int offset = term_.offset(of_);
     const T* const source = static_cast<const T*>(of_.source);
     T values[count];
@@ -179,7 +179,7 @@ class TermReader {
     across_ = static_cast<int>(of.columns.offset + term_.column * of.columns.apart);
   }
 
-  LIKELY_DEVICE void next_stage(Pack<T>* tile, int k_left) {
+  LIKELY_DEVICE_SHARED void next_stage(Pack<T>* tile, int k_left) {
     const T* const source = static_cast<const T*>(of_.source) + term_.channel;
     T values[count];
     LIKELY_UNROLL

@@ -11,12 +11,15 @@
 namespace likely::kernels::cuda {
 
 // LIKELY_SITE: where a kernel used it, which a fault of an emulated kernel names.
+// LIKELY_DEVICE_SHARED: inlined on a GPU; emulated, compiled once for all kernels that share it.
 #ifdef __CUDACC__
 #define LIKELY_DEVICE __device__ __forceinline__
+#define LIKELY_DEVICE_SHARED LIKELY_DEVICE
 #define LIKELY_SITE
 #define LIKELY_ALSO_SITE
 #else
 #define LIKELY_DEVICE __attribute__((always_inline)) inline
+#define LIKELY_DEVICE_SHARED __attribute__((noinline)) inline
 #define LIKELY_SITE std::source_location site = std::source_location::current()
 #define LIKELY_ALSO_SITE , LIKELY_SITE
 #endif

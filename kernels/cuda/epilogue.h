@@ -18,7 +18,7 @@ LIKELY_DEVICE Computed<T> operand(T x) {
 }
 
 template <class Problem, class T>
-LIKELY_DEVICE T activated(const Problem& p, T x) {
+LIKELY_DEVICE_SHARED T activated(const Problem& p, T x) {
   switch (p.activation) {
     case Activation::none:
       break;

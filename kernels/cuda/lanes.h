@@ -10,7 +10,7 @@ namespace likely::kernels::cuda {
 // A pack of which the first `left` elements exist (none where that is not positive), by one access
 // where packs are aligned and this one is whole.
 template <class T>
-LIKELY_DEVICE Pack<T> load_some(const T* from, std::int64_t left, bool aligned) {
+LIKELY_DEVICE_SHARED Pack<T> load_some(const T* from, std::int64_t left, bool aligned) {
   if (aligned && left >= Pack<T>::size)
     return load16(from);
   Pack<T> pack{};
@@ -21,7 +21,7 @@ LIKELY_DEVICE Pack<T> load_some(const T* from, std::int64_t left, bool aligned) 
   return pack;
 }
 template <class T>
-LIKELY_DEVICE void store_some(T* to, const Pack<T>& pack, std::int64_t left, bool aligned) {
+LIKELY_DEVICE_SHARED void store_some(T* to, const Pack<T>& pack, std::int64_t left, bool aligned) {
   if (aligned && left >= Pack<T>::size)
     return store16(to, pack);
   LIKELY_UNROLL
@@ -92,8 +92,8 @@ struct Warps {
 // them get the result. Groups are powers of two of threads, apart ≤ 32 is one too. Every thread of
 // the block takes part.
 template <class Op, int size>
-LIKELY_DEVICE void join(typename Op::Value (&value)[size], int apart, int group,
-                        Warps<typename Op::Value, size>& warps) {
+LIKELY_DEVICE_SHARED void join(typename Op::Value (&value)[size], int apart, int group,
+                               Warps<typename Op::Value, size>& warps) {
   for (int bit = apart; bit < group && bit < warp_size; bit *= 2) {
     LIKELY_UNROLL
     for (int k = 0; k < size; ++k)

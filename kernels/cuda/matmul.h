@@ -183,8 +183,8 @@ LIKELY_DEVICE int sums_column(int column) {
 // c = activation(sums + bias), or of (sums + c + bias) where `add`. By packs where c is aligned.
 // T is the operands' type; the result may have another.
 template <class T, class Result, bool add, int threads, class Problem, int rows, int width>
-LIKELY_DEVICE void finish(const Problem& p, const float (&sums)[rows][width],
-                          std::int64_t first_row, std::int64_t first_column) {
+LIKELY_DEVICE_SHARED void finish(const Problem& p, const float (&sums)[rows][width],
+                                 std::int64_t first_row, std::int64_t first_column) {
   constexpr int size = Pack<Result>::size, packs = (width - 8) / size;
   const bool aligned = aligned16(result_of<Result>(p)) && p.c_row % size == 0;
   for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += threads) {

@@ -20,7 +20,8 @@ LIKELY_DEVICE void multiply_fragments(float, float (&d)[4], const Word (&a)[4],
 // then the second half of k; for b: both halves of k, then the second half of the rows.
 enum class Side { a, b };
 template <class T, Side side, Adjacent adjacent, int tile>
-LIKELY_DEVICE void load_fragment(Word (&r)[4], const Pack<T>* from, int first, int rows, int step) {
+LIKELY_DEVICE_SHARED void load_fragment(Word (&r)[4], const Pack<T>* from, int first, int rows,
+                                        int step) {
   const auto row_half = [](int matrix) { return side == Side::a ? matrix % 2 : matrix / 2; };
   const auto k_half = [](int matrix) { return side == Side::a ? matrix / 2 : matrix % 2; };
   const int lane = static_cast<int>(threadIdx.x) % 32;

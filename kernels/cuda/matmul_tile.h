@@ -59,7 +59,7 @@ class PackReader {
         first_(pack() * size + line() * line_step_),
         rows_(operand.rows) {}
 
-  LIKELY_DEVICE void next_stage(Pack<T>* tile, int k_left) {
+  LIKELY_DEVICE_SHARED void next_stage(Pack<T>* tile, int k_left) {
     LIKELY_UNROLL
     for (int i = 0; i < rows * 4 / threads; ++i) {
       const int place = along_k
@@ -104,7 +104,7 @@ class ElementReader {
     operand_.from += row_ * operand.row_step + k_ * operand.k_step;
   }
 
-  LIKELY_DEVICE void next_stage(Pack<T>* tile, int k_left) {
+  LIKELY_DEVICE_SHARED void next_stage(Pack<T>* tile, int k_left) {
     const std::int64_t step = rows_on_ * operand_.row_step + k_on_ * operand_.k_step;
     const T* from = operand_.from;
     T values[count];

@@ -25,22 +25,17 @@ struct PointwiseArguments {
   double constants[2]{};                       // the bytes of the formula
 };
 
-// Column j of the results, from column j of the operands.
-template <Order order, class F, class T, int operands, int results, int width, std::size_t... i>
-LIKELY_DEVICE void evaluate_at(const F& f, const T (&in)[operands][width], T (&out)[results][width],
-                               int j, std::index_sequence<i...> inputs) {
+// Column j of the results, from column j of the operands, a line each.
+template <Order order, class F, class T, std::size_t... i>
+LIKELY_DEVICE_SHARED void evaluate_at(const F& f, const T* const* in, T* const* out, int j,
+                                      std::index_sequence<i...> inputs) {
   constexpr std::size_t g = sizeof...(i);
-  if constexpr (order == Order::value) {
+  if constexpr (order == Order::value)
     out[0][j] = f(in[i][j]...);
-  } else if constexpr (order == Order::gradients) {
-    const T* const x[] = {in[i]...};
-    T* const to[] = {out[i]...};
-    gradients_at(f, x, in[g][j], to, j, inputs);
-  } else {
-    const T *const x[] = {in[i]...}, *const h[] = {in[g + 1 + i]...};
-    T* const to[] = {out[i]..., out[g]};
-    second_at(f, x, in[g][j], h, to, j, inputs);
-  }
+  else if constexpr (order == Order::gradients)
+    gradients_at(f, in, in[g][j], out, j, inputs);
+  else
+    second_at(f, in, in[g][j], in + g + 1, out, j, inputs);
 }
 
 // Elements a thread computes where every operand packs (Layout): as many as sixteen bytes hold. Not
@@ -50,36 +45,26 @@ constexpr int pack_width = sizeof(S) == 8           ? 1
                            : order == Order::second ? 4
                                                     : 16 / sizeof(S);
 
-template <Order order, class F, class S, int width>
-__global__ void __launch_bounds__(cuda::block_threads) evaluate(PointwiseArguments<order> a) {
-  using T = Computed<S>;
-  constexpr int inputs = arity<F>();
-  constexpr int operands = operands_of(order, inputs), results = results_of(order, inputs);
-  static_assert(sizeof(F) <= sizeof a.constants, "give a formula's constants more room here");
-  const std::int64_t begin = cuda::thread_number() * width, left = a.layout.count - begin;
-  if (left <= 0)
-    return;
-  const int count = left < width ? static_cast<int>(left) : width;
+// The operands of `count` elements from `begin` on, and the results. They depend on no formula.
+template <Order order, class S, int operands, int width>
+LIKELY_DEVICE_SHARED void read_operands(const PointwiseArguments<order>& a, std::int64_t begin,
+                                        int count, Computed<S> (&in)[operands][width]) {
   const auto offsets = cuda::offsets_of<operands>(a.layout, begin);
-
   S stored[operands][width]{};
   LIKELY_UNROLL
   for (int k = 0; k < operands; ++k)
     if (a.in[k])
       cuda::read(stored[k], static_cast<const S*>(a.in[k]) + offsets.of[k],
                  a.layout.stride[k][a.layout.rank - 1], count);
-  T in[operands][width], out[results][width];
   LIKELY_UNROLL
   for (int k = 0; k < operands; ++k)
     LIKELY_UNROLL
   for (int j = 0; j < width; ++j)
-    in[k][j] = static_cast<T>(stored[k][j]);
-
-  const F& f = *reinterpret_cast<const F*>(a.constants);
-  LIKELY_UNROLL
-  for (int j = 0; j < width; ++j)
-    evaluate_at<order>(f, in, out, j, InputsOf<F>());
-
+    in[k][j] = static_cast<Computed<S>>(stored[k][j]);
+}
+template <Order order, class S, int results, int width>
+LIKELY_DEVICE_SHARED void write_results(const PointwiseArguments<order>& a, std::int64_t begin,
+                                        int count, const Computed<S> (&out)[results][width]) {
   LIKELY_UNROLL
   for (int k = 0; k < results; ++k)
     if (a.out[k]) {
@@ -89,6 +74,32 @@ __global__ void __launch_bounds__(cuda::block_threads) evaluate(PointwiseArgumen
         rounded[j] = static_cast<S>(out[k][j]);
       cuda::write(static_cast<S*>(a.out[k]) + begin, rounded, count);
     }
+}
+
+template <Order order, class F, class S, int width>
+__global__ void __launch_bounds__(cuda::block_threads) evaluate(PointwiseArguments<order> a) {
+  constexpr int inputs = arity<F>();
+  constexpr int operands = operands_of(order, inputs), results = results_of(order, inputs);
+  static_assert(sizeof(F) <= sizeof a.constants, "give a formula's constants more room here");
+  const std::int64_t begin = cuda::thread_number() * width, left = a.layout.count - begin;
+  if (left <= 0)
+    return;
+  const int count = left < width ? static_cast<int>(left) : width;
+  Computed<S> in[operands][width], out[results][width];
+  read_operands<order, S>(a, begin, count, in);
+  const Computed<S>* from[operands];
+  Computed<S>* to[results];
+  LIKELY_UNROLL
+  for (int k = 0; k < operands; ++k)
+    from[k] = in[k];
+  LIKELY_UNROLL
+  for (int k = 0; k < results; ++k)
+    to[k] = out[k];
+  const F& f = *reinterpret_cast<const F*>(a.constants);
+  LIKELY_UNROLL
+  for (int j = 0; j < width; ++j)
+    evaluate_at<order>(f, from, to, j, InputsOf<F>());
+  write_results<order, S>(a, begin, count, out);
 }
 
 template <Order order, class S, int width, class All>
