@@ -86,13 +86,13 @@ class Pattern : public Watch {
 };
 
 // A scalar function of tensors and its gradient, to compare.
-struct Scalar {
+struct ScalarFunction {
   std::function<double(const Tensors&)> value;
   std::function<Tensors(const Tensors&)> gradient;
   double cotangent;  // its size, for the scale of the error
 };
 
-Comparison compare(const Scalar& f, const Tensors& x, double first_step, int directions,
+Comparison compare(const ScalarFunction& f, const Tensors& x, double first_step, int directions,
                    Directions& random) {
   Comparison worst;
   const Tensors g = f.gradient(x);
@@ -149,15 +149,15 @@ Comparison compare_first(const Subject& subject, int directions, std::uint64_t s
   Directions random(seed);
   const Variable shape_of_output = subject.run(leaves_at(subject.at));
   const Tensor cotangent = random.like(shape_of_output.value());
-  const Scalar f{[&](const Tensors& x) {
-                   const NotRecording off;
-                   return dot(subject.run(leaves_at(x)).value(), cotangent);
-                 },
-                 [&](const Tensors& x) {
-                   const Variables leaves = leaves_at(x);
-                   return values_of(gradients(subject.run(leaves), leaves, cotangent));
-                 },
-                 std::sqrt(squared({cotangent}))};
+  const ScalarFunction f{[&](const Tensors& x) {
+                           const NotRecording off;
+                           return dot(subject.run(leaves_at(x)).value(), cotangent);
+                         },
+                         [&](const Tensors& x) {
+                           const Variables leaves = leaves_at(x);
+                           return values_of(gradients(subject.run(leaves), leaves, cotangent));
+                         },
+                         std::sqrt(squared({cotangent}))};
   return compare(f, subject.at, subject.step, directions, random);
 }
 
@@ -182,17 +182,17 @@ Comparison compare_second(const Subject& subject, int directions, std::uint64_t 
     }
     return total;
   };
-  const Scalar f{[&](const Tensors& x) {
-                   const Variable total = directional(leaves_at(x), Recorded::no);
-                   return total.defined() ? total.value().item<double>() : 0.0;
-                 },
-                 [&](const Tensors& x) {
-                   const Variables inputs = leaves_at(x);
-                   const Variable total = directional(inputs, Recorded::yes);
-                   return total.defined() ? values_of(gradients(total, inputs))
-                                          : Tensors(inputs.size());
-                 },
-                 std::sqrt(squared(weights))};
+  const ScalarFunction f{[&](const Tensors& x) {
+                           const Variable total = directional(leaves_at(x), Recorded::no);
+                           return total.defined() ? total.value().item<double>() : 0.0;
+                         },
+                         [&](const Tensors& x) {
+                           const Variables inputs = leaves_at(x);
+                           const Variable total = directional(inputs, Recorded::yes);
+                           return total.defined() ? values_of(gradients(total, inputs))
+                                                  : Tensors(inputs.size());
+                         },
+                         std::sqrt(squared(weights))};
   return compare(f, point, subject.step, directions, random);
 }
 

@@ -23,13 +23,13 @@ Tensor like(const char* operation, const char* name, const Tensor& given, const 
 }
 
 // The operands, kept alive here while their pointers are used.
-struct Operands {
+struct AttentionOperands {
   Tensor q, k, v;
   Shape rows;  // [batch, heads, queries]
   AttentionProblem problem{};
 
-  Operands(const char* operation, const Tensor& queries, const Tensor& keys, const Tensor& values,
-           const AttentionOptions& how) {
+  AttentionOperands(const char* operation, const Tensor& queries, const Tensor& keys,
+                    const Tensor& values, const AttentionOptions& how) {
     require(queries.defined() && keys.defined() && values.defined(),
             "{}: q, k or v is undefined. Give three tensors.", operation);
     require(is_floating(queries.dtype()),
@@ -99,9 +99,6 @@ double bytes_of(std::initializer_list<Tensor> tensors) {
     bytes += static_cast<double>(tensor.bytes());
   return bytes;
 }
-
-void* raw_or_null(const Tensor& x) { return x.is_meta() ? nullptr : x.raw(); }
-
 }  // namespace
 
 Family<AttentionBackend>& attention_family() {
@@ -110,7 +107,7 @@ Family<AttentionBackend>& attention_family() {
 }
 
 Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& how) {
-  Operands of("attention", q, k, v, how);
+  AttentionOperands of("attention", q, k, v, how);
   const Attended y{Tensor::empty(q.shape(), q.dtype(), q.device()),
                    Tensor::empty(of.rows, log_sum_type(q), q.device())};
   if (q.numel() == 0)
@@ -125,7 +122,7 @@ AttentionGradients attention_gradients(const Tensor& g, const Attended& y, const
                                        const Tensor& k, const Tensor& v,
                                        const AttentionOptions& how) {
   const char* const operation = "attention_gradients";
-  Operands of(operation, q, k, v, how);
+  AttentionOperands of(operation, q, k, v, how);
   const Tensor cotangent = like(operation, "g", g, q.shape(), q.dtype(), q);
   const Tensor out = like(operation, "out", y.out, q.shape(), q.dtype(), q);
   const Tensor log_sum = like(operation, "log_sum", y.log_sum, of.rows, log_sum_type(q), q);

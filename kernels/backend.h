@@ -129,6 +129,11 @@ struct Registered {
   }
 };
 
+// The address that a problem carries: null for an undefined tensor, and for one on meta.
+inline void* raw_or_null(const Tensor& x) {
+  return x.defined() && !x.is_meta() ? x.raw() : nullptr;
+}
+
 // A result may be written, or added, into a given tensor: how a gradient lands in its flat buffer
 // uncopied.
 struct Into {

@@ -47,7 +47,7 @@ constexpr VendorModule vendor_modules[] = {
     {Device::cuda, "normalise", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"},
     {Device::cuda, "softmax", cudnn, cudnn_build, cudnn_file, "libcudnn.so.9", "cudnnGetVersion"}};
 
-std::mutex mutex;                                     // of all that is kept here
+std::mutex choices_mutex;                             // of all that is kept here
 std::map<const VendorModule*, std::size_t> versions;  // of the libraries of open ones
 
 // oneDNN's threads are OpenMP's. They would look for their next work for milliseconds, on CPUs that
@@ -57,7 +57,7 @@ void bound_waiting() {
     setenv("GOMP_SPINCOUNT", "2000", 0);
 }
 
-VendorLibrary open(const VendorModule& module) {
+VendorLibrary open_library(const VendorModule& module) {
   VendorLibrary library{module.family, module.library, module.build, ""};
   if (module.device == Device::cuda && opened_cuda() == Cuda::emulated) {
     library.problem = "cuda is emulated by the CPU";
@@ -71,7 +71,7 @@ VendorLibrary open(const VendorModule& module) {
     library.install =
         fmt::format("Name the folder that holds {} in LIKELY_CUDA_LIBRARIES", module.soname);
   if (library.problem.empty()) {
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(choices_mutex);
     versions.try_emplace(&module, library_version(module.file, module.version));
   }
   return library;
@@ -161,7 +161,7 @@ void choose_kernels(const std::string& specification, Device device) {
     const Choice choice = choice_in(next, module.family);
     if (module.device != device.kind || choice == Choice::own)
       continue;
-    const VendorLibrary library = open(module);
+    const VendorLibrary library = open_library(module);
     require<UsageError>(choice == Choice::fastest || library.problem.empty(),
                         "--kernels: {} through {} is not available: {}. {}, or leave {} to own.",
                         library.family, library.library, library.problem, library.install,
@@ -169,24 +169,24 @@ void choose_kernels(const std::string& specification, Device device) {
     if (library.problem.empty() && module.device == Device::cuda && opened_cuda() == Cuda::gpu)
       meet(module, find_gpu(device.index));
   }
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   chosen = next;
 }
 
 Choice choice_for(const std::string& family) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   return choice_in(chosen, family);
 }
 
 bool named_for_vendor(const std::string& family) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   const auto found = chosen.by_family.find(family);
   return found != chosen.by_family.end() &&
          (found->second == Choice::vendor || found->second == Choice::fastest_vendor);
 }
 
 std::string chosen_kernels() {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   return chosen.specification;
 }
 
@@ -194,26 +194,26 @@ std::vector<VendorLibrary> vendor_libraries(Device device) {
   std::vector<VendorLibrary> all;
   for (const VendorModule& module : vendor_modules)
     if (module.device == device.kind)
-      all.push_back(open(module));
+      all.push_back(open_library(module));
   return all;
 }
 
 ChoiceFor::ChoiceFor(const std::string& family, Choice choice) : family_(family) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   if (const auto found = chosen.by_family.find(family); found != chosen.by_family.end())
     before_ = found->second;
   chosen.by_family[family] = choice;
 }
 
 ChoiceFor::~ChoiceFor() {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   chosen.by_family.erase(family_);
   if (before_)
     chosen.by_family[family_] = *before_;
 }
 
 std::string vendor_version(const std::string& family, Device device) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   for (const auto& [module, version] : versions)
     if (module->device == device.kind && module->family == family)
       return fmt::format("{} {}", module->library, version);
@@ -223,7 +223,8 @@ std::string vendor_version(const std::string& family, Device device) {
 std::vector<Contact> vendor_contacts(const Gpu& gpu) {
   std::vector<Contact> all;
   for (const VendorModule& module : vendor_modules)
-    if (module.device == Device::cuda && cuda_here() == Cuda::gpu && open(module).problem.empty() &&
+    if (module.device == Device::cuda && cuda_here() == Cuda::gpu &&
+        open_library(module).problem.empty() &&
         std::none_of(all.begin(), all.end(), [&](const Contact& other) {
           return other.modules.back().file == module.file;  // of another family
         }))
@@ -235,18 +236,18 @@ Winner fastest(const std::string& key, const std::function<Winner()>& measure) {
   if (const auto known = remembered_choice(key))
     return *known;
   const Winner found = measure();
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   return measured.try_emplace(key, found).first->second;
 }
 
 std::optional<Winner> remembered_choice(const std::string& key) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   const auto known = measured.find(key);
   return known == measured.end() ? std::nullopt : std::optional(known->second);
 }
 
 std::string remembered_choices() {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   std::string text;
   for (const auto& [key, winner] : measured)
     text += fmt::format("{}: {}{}\n", key, winner.source == Source::own ? "own" : "vendor",
@@ -268,7 +269,7 @@ void restore_choices(const std::string& text) {
     restored.insert_or_assign(line.substr(0, colon), *winner);
     begin = end + 1;
   }
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(choices_mutex);
   for (const auto& choice : restored)
     measured.insert_or_assign(choice.first, choice.second);
 }

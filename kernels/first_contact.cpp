@@ -61,7 +61,7 @@ std::string key_of(const Gpu& gpu) {
       gpu.name, gpu.major, gpu.minor, gpu.multiprocessors, gpu.shared_memory, driver, gpu.driver);
 }
 
-fs::path path_of(const Contact& contact) {
+fs::path record_of(const Contact& contact) {
   return fs::path(cache_folder()) / "proofs" / fmt::format("{:016x}.json", hash_of(contact.key));
 }
 
@@ -71,7 +71,7 @@ class Turn {
   explicit Turn(const fs::path& record) {
     std::error_code error;
     fs::create_directories(record.parent_path(), error);
-    file_ = open((record.string() + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    file_ = ::open((record.string() + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     if (file_ >= 0)
       flock(file_, LOCK_EX);
   }
@@ -137,7 +137,7 @@ Contact vendor_contact(const Module& module, std::size_t version, const Gpu& gpu
 }
 
 std::optional<std::vector<Verdict>> recorded_verdicts(const Contact& contact) {
-  const std::string text = content_of(path_of(contact), largest_record);
+  const std::string text = content_of(record_of(contact), largest_record);
   if (text.empty())
     return std::nullopt;
   try {
@@ -159,9 +159,9 @@ void record_verdicts(const Contact& contact, const std::vector<Verdict>& verdict
     json["verdicts"].push_back(to_json(verdict));
   const std::string text = json.dump(1);
   std::error_code error;
-  fs::create_directories(path_of(contact).parent_path(), error);
+  fs::create_directories(record_of(contact).parent_path(), error);
   try {
-    save_file(path_of(contact), [&](const ByteSink& sink) { sink(text.data(), text.size()); });
+    save_file(record_of(contact), [&](const ByteSink& sink) { sink(text.data(), text.size()); });
   } catch (const SaveError& error) {
     to_stderr("proofs: {} The kernels will be proven again next time.\n", error.what());
   }
@@ -170,14 +170,14 @@ void record_verdicts(const Contact& contact, const std::vector<Verdict>& verdict
 std::vector<Verdict> verdicts_of(const Contact& contact) {
   if (auto known = recorded_verdicts(contact))
     return *known;
-  const Turn turn(path_of(contact));
+  const Turn turn(record_of(contact));
   if (auto known = recorded_verdicts(contact))
     return *known;
   return prove_now(contact);
 }
 
 std::vector<Verdict> prove_again(const Contact& contact) {
-  const Turn turn(path_of(contact));
+  const Turn turn(record_of(contact));
   return prove_now(contact);
 }
 

@@ -33,7 +33,7 @@ enum Attribute {
   capability_minor = 76,
   shared_memory_opt_in = 97,
 };
-enum Result {
+enum DriverResult {
   success = 0,
   stub_library = 34,
   device_unavailable = 46,
@@ -100,8 +100,8 @@ int describe(const Driver& driver, Gpu& gpu) {
   return driver.call("cuDevicePrimaryCtxRetain", &context, device);
 }
 
-std::mutex mutex;  // of opened
-std::optional<Cuda> opened;
+std::mutex open_device_mutex;  // of open_device
+std::optional<Cuda> open_device;
 std::set<int> proven;  // GPUs; empty where they are opened unproven
 void* (*stream_of_current_device)() = nullptr;
 
@@ -166,8 +166,8 @@ void* current_stream() {
 }
 
 std::optional<Cuda> opened_cuda() {
-  const std::lock_guard lock(mutex);
-  return opened;
+  const std::lock_guard lock(open_device_mutex);
+  return open_device;
 }
 
 Cuda cuda_here() {
@@ -185,8 +185,8 @@ void open_cuda_unproven(const std::string& module) {
                       on_gpu ? "Build likely again on this machine"
                              : "./likely builds it where --device cuda is asked for; else build "
                                "the target likely_emulated");
-  const std::lock_guard lock(mutex);
-  opened = on_gpu ? Cuda::gpu : Cuda::emulated;
+  const std::lock_guard lock(open_device_mutex);
+  open_device = on_gpu ? Cuda::gpu : Cuda::emulated;
 }
 
 Cuda open_cuda() {
@@ -200,14 +200,14 @@ Cuda open_cuda() {
     return cuda;
   }
   open_proven(own_contact(cuda));
-  const std::lock_guard used(mutex);
+  const std::lock_guard used(open_device_mutex);
   proven.insert(0);
   return cuda;
 }
 
 void use_gpu(int index) {
   {
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(open_device_mutex);
     if (proven.empty() || proven.contains(index))
       return;
   }
@@ -215,7 +215,7 @@ void use_gpu(int index) {
   require<UsageError>(gpu.problem.empty(), "device: cuda:{} cannot be used: {}. There are {} GPUs.",
                       index, gpu.problem, gpu.count);
   open_proven(own_contact(Cuda::gpu, gpu));
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(open_device_mutex);
   proven.insert(index);
 }
 

@@ -24,7 +24,7 @@ struct Block {
 };
 
 Memory inner{};
-std::mutex mutex;  // of what follows
+std::mutex blocks_mutex;  // of what follows
 std::map<std::byte*, Block>& blocks = *new std::map<std::byte*, Block>;
 std::string broken;
 
@@ -32,14 +32,14 @@ void* allocate(int index, std::size_t size) {
   void* const raw = inner.allocate(index, size + 2 * band);
   if (!raw)
     return nullptr;
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(blocks_mutex);
   auto* const block = static_cast<std::byte*>(raw) + band;
   blocks[block] = {index, size, 0, false};
   return block;
 }
 
 void release(int index, void* address, std::size_t size) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(blocks_mutex);
   auto* const block = static_cast<std::byte*>(address);
   if (blocks.erase(block))
     inner.release(index, block - band, size + 2 * band);
@@ -50,7 +50,7 @@ void release(int index, void* address, std::size_t size) {
 void opened(int index, void* address, std::size_t size, std::size_t bytes) {
   if (inner.opened)
     inner.opened(index, address, size, size);
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(blocks_mutex);
   auto* const block = static_cast<std::byte*>(address);
   const auto found = blocks.find(block);
   if (found == blocks.end())
@@ -87,7 +87,7 @@ void check(const std::byte* block, const Block& of) {
 
 void closed(int index, void* address, std::size_t size) {
   {
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(blocks_mutex);
     if (const auto found = blocks.find(static_cast<std::byte*>(address)); found != blocks.end()) {
       check(found->first, found->second);
       found->second.handed_out = false;
@@ -109,7 +109,7 @@ void guard_memory(Device device) {
 }
 
 std::string broken_guards() {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(blocks_mutex);
   for (const auto& [block, of] : blocks)
     check(block, of);
   return std::exchange(broken, {});

@@ -22,7 +22,7 @@ struct Axis {
 
 // Adds an axis outside of the last one, merged with it where one stride serves both. The first, the
 // rows, share one b: its stride there is 0.
-void append(std::vector<Axis>& axes, const Axis& outer) {
+void append_axis(std::vector<Axis>& axes, const Axis& outer) {
   if (outer.extent == 1)
     return;
   Axis& inner = axes.back();
@@ -153,7 +153,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, const 
   const Strides b_strides = b.expand(with_matrix(batch, k, n)).strides();
   std::vector<Axis> axes = {{m, a_strides[-2], 0, out.strides()[-2]}};
   for (int axis = batch.rank() - 1; axis >= 0; --axis)
-    append(axes, {batch[axis], a_strides[axis], b_strides[axis], out.strides()[axis]});
+    append_axis(axes, {batch[axis], a_strides[axis], b_strides[axis], out.strides()[axis]});
 
   const bool meta = out.is_meta();
   const Tensor bias = epilogue.bias.defined() ? contiguous(epilogue.bias) : Tensor();

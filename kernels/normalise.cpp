@@ -66,8 +66,6 @@ NormaliseProblem problem_of(const Tensor& x, Over over, std::int64_t group, cons
   return problem;
 }
 
-const void* raw_or_null(const Tensor& x) { return x.defined() && !x.is_meta() ? x.raw() : nullptr; }
-
 // What every operation but moments() reads: kept alive here while its pointers are used.
 struct Reads {
   Tensor x, mean, variance, scale, shift;
@@ -226,8 +224,8 @@ Tensor normalise_data(const Tensor& g, const Tensor& x, const Tensor& y, const M
     return out;
   reads.problem.g = cotangent.raw();
   reads.problem.y = raw_or_null(output);
-  reads.problem.sum_shift = const_cast<void*>(raw_or_null(of_shift));
-  reads.problem.sum_scale = const_cast<void*>(raw_or_null(of_scale));
+  reads.problem.sum_shift = raw_or_null(of_shift);
+  reads.problem.sum_scale = raw_or_null(of_scale);
   reads.problem.out = out.raw();
   normalise_family().own(x.device()).data(reads.problem);
   return out;

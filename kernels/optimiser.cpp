@@ -44,14 +44,14 @@ void check_segments(const char* operation, std::vector<Segment>& segments, std::
           operation, covered, size);
 }
 
-struct Moments {
+struct UsedMoments {
   bool first, second;
 };
 template <class Step>
-constexpr Moments moments_of{Step::first, Step::second};
+constexpr UsedMoments moments_of{Step::first, Step::second};
 
 // Checks and logs the launch.
-void prepare(const char* operation, FlatState& state, Tensor& step, Moments moments) {
+void prepare(const char* operation, FlatState& state, Tensor& step, UsedMoments moments) {
   const Tensor& values = state.values;
   require(values.defined() && values.rank() == 1 && values.contiguous() &&
               (values.dtype() == DType::f32 || values.dtype() == DType::f64),
@@ -118,7 +118,7 @@ GuardLimits limits_of(double step, const Clip& clip, const FlatState& state) {
   return limits;
 }
 
-void pass(const char* operation, Method method, Moments moments, PassSettings settings,
+void pass(const char* operation, Method method, UsedMoments moments, PassSettings settings,
           const Clip& clip, FlatState& state, Tensor& step) {
   prepare(operation, state, step, moments);
   settings.clip = clip.norm;

@@ -49,7 +49,7 @@ Tensor drawn_by(const char* operation, const char* what, const Tensor& given, co
           "{}: {} on {}, the step state on {}. Use to() first.", operation, what, given.device(),
           draw.state.device());
   const Tensor read = contiguous(given);
-  problem.given = read.is_meta() ? nullptr : read.raw();
+  problem.given = raw_or_null(read);
   return drawn(operation, read.shape(), read.dtype(), draw, problem, read.numel());
 }
 

@@ -17,7 +17,7 @@ static_assert(std::endian::native == std::endian::little);  // as the format is
 
 using Header = SafeTensorsHeader;
 
-SafeTensors read(const ByteSource& source) {
+SafeTensors read_tensors(const ByteSource& source) {
   const std::string& file = source.name();
   const std::uint64_t prefix = sizeof(std::uint64_t);
   require<DataError>(source.size() >= prefix,
@@ -72,11 +72,11 @@ const Tensor& SafeTensors::at(const std::string& name) const {
 }
 
 SafeTensors load_safetensors(const std::string& path) {
-  return read(ByteSource::file("safetensors", path));
+  return read_tensors(ByteSource::file("safetensors", path));
 }
 
 SafeTensors from_safetensors(std::span<const std::byte> bytes, const std::string& name) {
-  return read(ByteSource::memory(bytes, name));
+  return read_tensors(ByteSource::memory(bytes, name));
 }
 
 void write_safetensors(const SafeTensors& content, const ByteSink& sink) {

@@ -20,10 +20,10 @@ const Geometry halving{
     "stride 2, one channel", {2, 6, 4, 1}, {2, 4, 4, 1}, {.stride = 2, .padding = 1}};
 const Geometry lost{"lost row and column", {1, 6, 5, 3}, {1, 3, 2, 3}, {.stride = {2, 3}}};
 const Geometry masked{"rows above only", {2, 3, 4, 2}, {2, 3, 5, 2}, {.padding = {3, 0, 2, 1}}};
-const Geometry spread{"dilation",
-                      {1, 6, 7, 2},
-                      {2, 3, 2, 2},
-                      {.stride = {1, 2}, .padding = {2, 1}, .dilation = {2, 3}}};
+const Geometry dilated{"dilation",
+                       {1, 6, 7, 2},
+                       {2, 3, 2, 2},
+                       {.stride = {1, 2}, .padding = {2, 1}, .dilation = {2, 3}}};
 const Geometry grouped{
     "groups", {2, 4, 4, 4}, {6, 3, 3, 2}, {.stride = 2, .padding = 1, .groups = 2}};
 
@@ -47,7 +47,7 @@ const Op convolution_op{"convolution",
                         forward_case(halving),
                         forward_case(lost),
                         forward_case(masked),
-                        forward_case(spread),
+                        forward_case(dilated),
                         forward_case(grouped),
                         activated_case("relu", Activation::relu),
                         activated_case("leaky relu", Activation::leaky_relu),
@@ -87,7 +87,7 @@ const Op transposed_op{
     transposed_case(halving),
     transposed_case(lost),
     transposed_case(masked),
-    transposed_case(spread),
+    transposed_case(dilated),
     transposed_case(grouped),
     transposed_case("relu", halving, Activation::relu),
     transposed_case("leaky relu", halving, Activation::leaky_relu),
@@ -111,9 +111,10 @@ Case weight_case(const Geometry& of) {
       }};
 }
 
-const Op weight_op{
-    "convolution_weight", weight_case(pointwise_kernel), weight_case(same),   weight_case(halving),
-    weight_case(lost),    weight_case(masked),           weight_case(spread), weight_case(grouped)};
+const Op weight_op{"convolution_weight", weight_case(pointwise_kernel),
+                   weight_case(same),    weight_case(halving),
+                   weight_case(lost),    weight_case(masked),
+                   weight_case(dilated), weight_case(grouped)};
 
 Pixels image_of(const Variable& x) { return {x.size(1), x.size(2)}; }
 

@@ -35,19 +35,19 @@ struct Windows {
   Pixels image;
   double divisor;
 };
-Variable spread(const Windows& of, const Variable& g);
+Variable spread_over(const Windows& of, const Variable& g);
 Variable gathered(const Windows& of, const Variable& x) {
   return of.op.record(
       kernels::pool_sum(x.value(), of.tap, of.options, of.divisor), {x},
-      [of](const Variable& g, const Wants&) -> Variables { return {spread(of, g)}; });
+      [of](const Variable& g, const Wants&) -> Variables { return {spread_over(of, g)}; });
 }
-Variable spread(const Windows& of, const Variable& g) {
+Variable spread_over(const Windows& of, const Variable& g) {
   return of.op.record(
       kernels::pool_spread(g.value(), of.tap, of.options, of.image, of.divisor), {g},
       [of](const Variable& h, const Wants&) -> Variables { return {gathered(of, h)}; });
 }
 
-Pixels image_of(const Variable& x) {
+Pixels extent_of(const Variable& x) {
   return x.rank() == 4 ? Pixels(x.size(1), x.size(2)) : Pixels(0);
 }
 
@@ -60,16 +60,16 @@ Variable max_pool(const Variable& x, const PoolOptions& options) {
     for (std::int64_t t = 0; t < options.kernel.rows * options.kernel.columns; ++t)
       watch_kink((tap - static_cast<double>(t)).value());
   }
-  const Windows of{max_pool_op, pooled.tap, options, image_of(x), 1};
+  const Windows of{max_pool_op, pooled.tap, options, extent_of(x), 1};
   return max_pool_op.record(
       std::move(pooled.y), {x},
-      [of](const Variable& g, const Wants&) -> Variables { return {spread(of, g)}; });
+      [of](const Variable& g, const Wants&) -> Variables { return {spread_over(of, g)}; });
 }
 
 Variable average_pool(const Variable& x, const PoolOptions& options) {
   const double taps =
       static_cast<double>(options.kernel.rows) * static_cast<double>(options.kernel.columns);
-  return gathered({average_pool_op, {}, options, image_of(x), taps}, x);
+  return gathered({average_pool_op, {}, options, extent_of(x), taps}, x);
 }
 
 }  // namespace likely

@@ -48,17 +48,17 @@ double share_inside(const GatherAxis& axis, std::int64_t extent) {
 
 // Which order pays: lines where tiles would be nearly empty; positions for many images and not too
 // few channels under much padding.
-Order order_of(const Gather& of, std::int64_t batch, std::int64_t columns) {
+GatherOrder order_of(const Gather& of, std::int64_t batch, std::int64_t columns) {
   constexpr double worthwhile = 0.95;
   if (of.length() == 0)
-    return Order::images;
+    return GatherOrder::images;
   if (columns <= few_channels && of.columns.stride == 1 && of.columns.count >= 12 &&
       table().lines_fit(of))
-    return Order::lines;
+    return GatherOrder::lines;
   if (batch >= 8 && of.channels >= 16 &&
       share_inside(of.rows, of.height) * share_inside(of.columns, of.width) < worthwhile)
-    return Order::positions;
-  return Order::images;
+    return GatherOrder::positions;
+  return GatherOrder::images;
 }
 
 // The products of a problem: of every phase and group.
@@ -115,9 +115,9 @@ struct Cut {
 Cut cut_for(const PixelProduct& product, std::int64_t columns, std::int64_t products, int threads) {
   constexpr std::int64_t strips_at_once = 16;  // each reads the panels again
   const std::int64_t rows = table().strip_rows, all = product.left.pixels_of(product.batch);
-  const std::int64_t unit = product.order == Order::positions ? product.batch
-                            : product.order == Order::lines   ? product.left.columns.count
-                                                              : rows;  // never cut
+  const std::int64_t unit = product.order == GatherOrder::positions ? product.batch
+                            : product.order == GatherOrder::lines   ? product.left.columns.count
+                                                                    : rows;  // never cut
   const std::int64_t units = pieces(all, unit), panels = pieces(columns, table().panel_columns);
   const std::int64_t wanted = threads == 1 ? 1 : pieces(4 * threads, products);
   const std::int64_t down =
@@ -158,7 +158,7 @@ void pixels(const ConvolutionProblem& problem, float* workspace) {
     const Cut& cut = cuts[which];
     const std::int64_t m = (job - jobs[which]) / cut.across * cut.pixels;
     const std::int64_t j = (job - jobs[which]) % cut.across * cut.columns;
-    (product.order == Order::lines ? table().lines : table().pixels)(
+    (product.order == GatherOrder::lines ? table().lines : table().pixels)(
         product, {m, std::min(cut.pixels, product.left.pixels_of(problem.batch) - m)},
         {j, std::min(cut.columns, parts.columns - j)},
         packed + thread_index() * static_cast<std::int64_t>(table().workspace));

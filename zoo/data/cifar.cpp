@@ -10,13 +10,13 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t side = 32, pixels = side * side, record = 1 + 3 * pixels;
+constexpr std::int64_t cifar_side = 32, pixels = cifar_side * cifar_side, record = 1 + 3 * pixels;
 
 LabelledImages load(const DataSetDescription& set, const DataFile& file,
                     const DataOptions& options) {
   const std::int64_t count = file.shape[0];
   if (options.device.kind == Device::meta)
-    return {Tensor::empty({count, side, side, 3}, DType::u8, options.device),
+    return {Tensor::empty({count, cifar_side, cifar_side, 3}, DType::u8, options.device),
             Tensor::empty({count}, DType::u8, options.device)};
   return read_cifar(locate_or_explain(set, file, options.directory), count);
 }
@@ -37,13 +37,13 @@ std::unique_ptr<DataSet> make(const DataSetDescription& set, std::int64_t held_o
   const auto part = [&](Split split, std::int64_t begin, std::int64_t end) -> StoredSplit {
     return {train.images.slice(0, begin, end), train.labels.slice(0, begin, end), name_of(split)};
   };
-  return make_stored(set.name, {side, side, 3},
+  return make_stored(set.name, {cifar_side, cifar_side, 3},
                      {part(Split::train, 0, trained), part(Split::validation, trained, count),
                       StoredSplit{test.images, test.labels, name_of(Split::test)}},
                      options, 10);
 }
 
-constexpr const char* classes =
+constexpr const char* cifar_classes =
     "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck";
 
 }  // namespace
@@ -53,7 +53,7 @@ LabelledImages read_cifar(const std::filesystem::path& file, std::int64_t count)
   require<DataError>(static_cast<std::uint64_t>(count * record) <= source.most(),
                      "cifar: {} ends early: it cannot hold {} images of {} bytes. Fetch it again.",
                      file.string(), count, record);
-  LabelledImages result{Tensor::empty({count, side, side, 3}, DType::u8),
+  LabelledImages result{Tensor::empty({count, cifar_side, cifar_side, 3}, DType::u8),
                         Tensor::empty({count}, DType::u8)};
   std::vector<std::uint8_t> bytes(record);
   std::uint8_t* to = result.images.data<std::uint8_t>();
@@ -85,7 +85,7 @@ DataSetDescription cifar_description() {
   files.push_back({"cifar-10-batches-bin/test_batch.bin", {10000, record}, ""});
   return {"cifar-10",
           "45000 + 5000 + 10000 images of 32x32x3",
-          classes,
+          cifar_classes,
           "A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html (binary version), no licence "
           "stated",
           files,

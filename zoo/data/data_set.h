@@ -32,6 +32,7 @@ class DataSet {
  public:
   // The size of a generated training split. Its images differ by row and by update.
   static constexpr std::int64_t endless = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t held_out = 10000;  // images each of its validation and test split
 
   virtual ~DataSet() = default;
   DataSet(const DataSet&) = delete;

@@ -8,8 +8,6 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t held_out = 10000;
-
 class GeneratedSet final : public DataSet {
  public:
   GeneratedSet(std::string name, TemplateMixture mixture, const DataOptions& options)

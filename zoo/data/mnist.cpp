@@ -10,8 +10,8 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t side = 28, trained = 50000, held_out = 10000;
-constexpr int classes = 10;
+constexpr std::int64_t mnist_side = 28, trained = 50000, held_out = 10000;
+constexpr int digits = 10;
 
 LabelledImages load_labelled(const DataSetDescription& set, const DataFile& images,
                              const DataFile& labels, const DataOptions& options) {
@@ -20,7 +20,7 @@ LabelledImages load_labelled(const DataSetDescription& set, const DataFile& imag
   const auto image_path = locate_or_explain(set, images, options.directory);
   const auto label_path = locate_or_explain(set, labels, options.directory);
   require_shape(images, image_path, set.name);
-  return read_labelled_images(image_path, label_path, classes);
+  return read_labelled_images(image_path, label_path, digits);
 }
 
 Tensor load_binary(const DataSetDescription& set, const DataFile& file,
@@ -35,7 +35,7 @@ Tensor load_binary(const DataSetDescription& set, const DataFile& file,
                      "data: {} holds the value {} in image {}: the pixels of {} are 0 or 1. Fetch "
                      "the published file.",
                      locate(file, options.directory).string(), grey == end ? 0 : *grey,
-                     (grey - begin) / (side * side), set.name);
+                     (grey - begin) / (mnist_side * mnist_side), set.name);
   return images;
 }
 
@@ -51,7 +51,8 @@ std::unique_ptr<DataSet> make_binarized_mnist(const DataOptions& options) {
     const auto i = static_cast<std::size_t>(split);
     splits[i] = {load_binary(set, set.files[i], options), {}, name_of(split), Binarisation::fixed};
   }
-  return make_stored("binarized-mnist, fixed binarisation", {side, side, 1}, splits, options);
+  return make_stored("binarized-mnist, fixed binarisation", {mnist_side, mnist_side, 1}, splits,
+                     options);
 }
 
 std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOptions& options) {
@@ -78,17 +79,17 @@ std::unique_ptr<DataSet> make_grey(const DataSetDescription& set, const DataOpti
   return make_stored(how == Binarisation::none
                          ? set.name + ", grey"
                          : fmt::format("{}, {} binarisation{}", set.name, name_of(how), seed),
-                     {side, side, 1},
+                     {mnist_side, mnist_side, 1},
                      StoredSplits{part(Split::train, 0, trained),
                                   part(Split::validation, trained, trained + held_out), test},
-                     options, classes);
+                     options, digits);
 }
 
 std::vector<DataFile> grey_files(const std::string& folder,
                                  const std::array<const char*, 4>& sha256) {
-  return {{folder + "/train-images-idx3-ubyte", {60000, side, side}, sha256[0]},
+  return {{folder + "/train-images-idx3-ubyte", {60000, mnist_side, mnist_side}, sha256[0]},
           {folder + "/train-labels-idx1-ubyte", {60000}, sha256[1]},
-          {folder + "/t10k-images-idx3-ubyte", {held_out, side, side}, sha256[2]},
+          {folder + "/t10k-images-idx3-ubyte", {held_out, mnist_side, mnist_side}, sha256[2]},
           {folder + "/t10k-labels-idx1-ubyte", {held_out}, sha256[3]}};
 }
 
@@ -138,13 +139,13 @@ DataSetDescription binarized_mnist_description() {
           "H. Larochelle, http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist "
           "(the .amat files, rewritten as IDX), CC BY-SA 3.0",
           {{stem + "train-images-idx3-ubyte",
-            {trained, side, side},
+            {trained, mnist_side, mnist_side},
             "0eae7dff54784fdce12433da8ed5d8549d4676c91740d78aa0b18fa99a8b96f2"},
            {stem + "valid-images-idx3-ubyte",
-            {held_out, side, side},
+            {held_out, mnist_side, mnist_side},
             "1b017d51bf2733a6cbde62f26dd36be91c88ab4e95f8de9cdafadcb26fe9a852"},
            {stem + "test-images-idx3-ubyte",
-            {held_out, side, side},
+            {held_out, mnist_side, mnist_side},
             "491785121c5ff9ffb073809cd7c755a241b9e04052f1cf2ec7c9608a9346e097"}},
           make_binarized_mnist};
 }

@@ -5,7 +5,7 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t characters = 242, drawers = 20, side = 28;
+constexpr std::int64_t characters = 242, drawers = 20, omniglot_side = 28;
 
 std::unique_ptr<DataSet> make_omniglot(const DataOptions& options) {
   const DataSetDescription set = omniglot_description();
@@ -28,8 +28,8 @@ std::unique_ptr<DataSet> make_omniglot(const DataOptions& options) {
           : fmt::format(
                 "omniglot (8 alphabets), {} binarisation{}", name_of(how),
                 how == Binarisation::sampled ? fmt::format(" (seed {})", options.seed) : "");
-  return make_stored(name, {side, side, 1}, divided(images, labels, {}, rows, how), options,
-                     characters);
+  return make_stored(name, {omniglot_side, omniglot_side, 1},
+                     divided(images, labels, {}, rows, how), options, characters);
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ DataSetDescription omniglot_description() {
           "B. Lake, https://github.com/brendenlake/omniglot (two small background sets, scaled to "
           "28x28 by area), MIT",
           {{"omniglot/images28-idx3-ubyte",
-            {characters * drawers, side, side},
+            {characters * drawers, omniglot_side, omniglot_side},
             "75f9ed7e124e0056452371891e8d7ba297be6437f03aea927c41acb07cb21e01"}},
           make_omniglot};
 }

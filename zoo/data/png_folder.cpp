@@ -1,5 +1,5 @@
-// libpng's low-level reader. Its errors arrive by longjmp, so the function that it may leave owns
-// nothing.
+// libpng's low-level reader. Its errors arrive by longjmp, so the function that it may
+// leave_decoder owns nothing.
 #include "zoo/data/png_folder.h"
 
 #include <png.h>
@@ -30,12 +30,12 @@ struct Decoder {
   char reason[200] = "libpng has no memory";
 };
 
-[[noreturn]] void leave(png_structp png, png_const_charp message) {
+[[noreturn]] void leave_decoder(png_structp png, png_const_charp message) {
   auto& decoder = *static_cast<Decoder*>(png_get_error_ptr(png));
   std::strncpy(decoder.reason, message, sizeof decoder.reason - 1);
   png_longjmp(png, 1);
 }
-void ignore(png_structp, png_const_charp) {}
+void ignore_warning(png_structp, png_const_charp) {}
 
 // Width and height as the header has them, which comes first; 0 where the file is no PNG.
 std::pair<std::int64_t, std::int64_t> claimed_size(std::FILE* file) {
@@ -60,7 +60,8 @@ void make_room(png_structp png, png_infop info, Decoder& decoder) {
 }
 
 bool decode(Decoder& decoder) {
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, leave, ignore);
+  png_structp png =
+      png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, leave_decoder, ignore_warning);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_read_struct(&png, &info, nullptr);

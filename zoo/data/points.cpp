@@ -10,8 +10,6 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t held_out = 10000;
-
 double squared_distance(const Point& a, const Point& b) {
   return (a[0] - b[0]) * (a[0] - b[0]) + (a[1] - b[1]) * (a[1] - b[1]);
 }

@@ -13,7 +13,7 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t held_out = 10000, side = ShapesRgb::side, values = side * side * 3;
+constexpr std::int64_t side = ShapesRgb::side, values = side * side * 3;
 constexpr int background = 128, bright = 208, dark = 48;
 constexpr int means[] = {dark, background, bright};
 constexpr int reach = 22;  // beyond it a word of 32 bits sees nothing

@@ -22,9 +22,9 @@ Tensor sines_and_cosines(std::int64_t steps, std::int64_t waves) {
   return Tensor::of({steps, waves}, values);
 }
 
-class Mlp : public Denoiser {
+class MlpDenoiser : public Denoiser {
  public:
-  Mlp(std::int64_t dimensions, std::int64_t steps, std::int64_t width, std::int64_t layers)
+  MlpDenoiser(std::int64_t dimensions, std::int64_t steps, std::int64_t width, std::int64_t layers)
       : time_(steps, width, width, 0), out_(width, dimensions, Activation::none, zeros()) {
     add("time", time_);
     for (std::int64_t i = 0; i < layers; ++i) {
@@ -70,7 +70,7 @@ Variable GivenFeatures::operator()(const StepAndLabels& given, DType dtype) cons
 
 std::unique_ptr<Denoiser> make_mlp(std::int64_t dimensions, std::int64_t steps, std::int64_t width,
                                    std::int64_t layers) {
-  return std::make_unique<Mlp>(dimensions, steps, width, layers);
+  return std::make_unique<MlpDenoiser>(dimensions, steps, width, layers);
 }
 
 }  // namespace likely

@@ -95,7 +95,7 @@ class Block : public Module {
   std::optional<AttentionBlock> attention_;
 };
 
-struct Level {
+struct Resolution {
   std::vector<std::unique_ptr<Block>> blocks;
   std::unique_ptr<Convolution>
       resize;  // to half the size, or after it was doubled; at one end none
@@ -167,9 +167,9 @@ class Unet : public Denoiser {
 
   std::int64_t top() const { return how_.width * how_.multipliers.back(); }
 
-  std::unique_ptr<Level> go_down(std::int64_t l, std::int64_t levels, std::int64_t& channels,
-                                 std::vector<std::int64_t>& kept) {
-    auto level = std::make_unique<Level>();
+  std::unique_ptr<Resolution> go_down(std::int64_t l, std::int64_t levels, std::int64_t& channels,
+                                      std::vector<std::int64_t>& kept) {
+    auto level = std::make_unique<Resolution>();
     const std::int64_t out = how_.width * how_.multipliers[static_cast<std::size_t>(l)];
     for (std::int64_t b = 0; b < how_.blocks; ++b) {
       append(*level, fmt::format("down.{}.{}", l, b), channels, out, l);
@@ -184,9 +184,9 @@ class Unet : public Denoiser {
     return level;
   }
 
-  std::unique_ptr<Level> go_up(std::int64_t l, std::int64_t& channels,
-                               std::vector<std::int64_t>& kept) {
-    auto level = std::make_unique<Level>();
+  std::unique_ptr<Resolution> go_up(std::int64_t l, std::int64_t& channels,
+                                    std::vector<std::int64_t>& kept) {
+    auto level = std::make_unique<Resolution>();
     const std::int64_t out = how_.width * how_.multipliers[static_cast<std::size_t>(l)];
     for (std::int64_t b = 0; b <= how_.blocks; ++b) {
       append(*level, fmt::format("up.{}.{}", l, b), channels + kept.back(), out, l);
@@ -200,7 +200,7 @@ class Unet : public Denoiser {
     return level;
   }
 
-  void append(Level& level, const std::string& name, std::int64_t in, std::int64_t out,
+  void append(Resolution& level, const std::string& name, std::int64_t in, std::int64_t out,
               std::int64_t l) {
     level.blocks.push_back(std::make_unique<Block>(in, out, l == how_.attention, features_, how_));
     add(name, *level.blocks.back());
@@ -210,7 +210,7 @@ class Unet : public Denoiser {
   UnetOptions how_;
   GivenFeatures time_;
   Convolution in_;
-  std::vector<std::unique_ptr<Level>> down_, up_;
+  std::vector<std::unique_ptr<Resolution>> down_, up_;
   Block middle_, last_block_;
   GroupNorm norm_;
   Convolution out_;

@@ -10,13 +10,13 @@ namespace {
 
 constexpr double width = 720, left = 56, right = 12, top = 26, height = 300, bottom = 40;
 
-struct Range {
+struct Interval {
   double low = 0, high = 1;
   double share(double value) const { return (value - low) / (high - low); }
 };
 
 // Steps of 1, 2 or 5 times a power of ten, about `count` of them.
-std::vector<double> ticks(const Range& range, int count) {
+std::vector<double> ticks(const Interval& range, int count) {
   const double raw = (range.high - range.low) / count;
   const double power = std::pow(10, std::floor(std::log10(raw)));
   const double step = power * (raw / power < 1.5   ? 1
@@ -30,15 +30,15 @@ std::vector<double> ticks(const Range& range, int count) {
   return values;
 }
 
-Range x_range(const std::vector<Curve>& curves) {
-  Range range{0, 1};
+Interval x_range(const std::vector<Curve>& curves) {
+  Interval range{0, 1};
   for (const Curve& curve : curves)
     for (const auto& [x, y] : curve.points)
       range.high = std::max(range.high, x);
   return range;
 }
 
-Range y_range(const std::vector<Curve>& curves, const std::vector<Level>& levels) {
+Interval y_range(const std::vector<Curve>& curves, const std::vector<Level>& levels) {
   std::vector<double> values;
   for (const Curve& curve : curves)
     for (const auto& [x, y] : curve.points)
@@ -46,7 +46,7 @@ Range y_range(const std::vector<Curve>& curves, const std::vector<Level>& levels
   if (values.empty())
     return {};
   std::sort(values.begin(), values.end());
-  Range range{values.front(), values[static_cast<std::size_t>(0.98 * (values.size() - 1.0))]};
+  Interval range{values.front(), values[static_cast<std::size_t>(0.98 * (values.size() - 1.0))]};
   for (const Level& level : levels)
     if (level.y < range.low && range.low - level.y < 3 * (range.high - range.low) + 1)
       range.low = level.y;
@@ -54,7 +54,7 @@ Range y_range(const std::vector<Curve>& curves, const std::vector<Level>& levels
   return {range.low - margin, range.high + margin};
 }
 
-std::string number(double value) { return fmt::format("{:.6g}", value); }
+std::string tick_label(double value) { return fmt::format("{:.6g}", value); }
 
 std::string legend(const std::vector<Curve>& curves) {
   std::string svg;
@@ -73,7 +73,7 @@ std::string legend(const std::vector<Curve>& curves) {
 
 std::string line_chart(const std::vector<Curve>& curves, const std::vector<Level>& levels,
                        const std::string& x_name, const std::string& y_name) {
-  const Range xs = x_range(curves), ys = y_range(curves, levels);
+  const Interval xs = x_range(curves), ys = y_range(curves, levels);
   const auto x_at = [&](double x) { return left + xs.share(x) * (width - left - right); };
   const auto y_at = [&](double y) {
     return height - bottom - ys.share(y) * (height - bottom - top);
@@ -86,18 +86,18 @@ std::string line_chart(const std::vector<Curve>& curves, const std::vector<Level
     svg += fmt::format(
         "<path class='grid' d='M{} {:.1f}H{}'/><text class='tick' x='{}' y='{:.1f}' "
         "text-anchor='end'>{}</text>",
-        left, y_at(y), width - right, left - 6, y_at(y) + 4, number(y));
+        left, y_at(y), width - right, left - 6, y_at(y) + 4, tick_label(y));
   for (const double x : ticks(xs, 6))
     svg += fmt::format("<text class='tick' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>",
-                       x_at(x), height - bottom + 16, number(x));
+                       x_at(x), height - bottom + 16, tick_label(x));
   svg += fmt::format("<path class='axis' d='M{} {}H{}'/>", left, height - bottom, width - right);
   for (const Level& level : levels)
     if (level.y >= ys.low && level.y <= ys.high)
       svg += fmt::format(
           "<path class='level' d='M{} {:.1f}H{}'><title>{}: {}</title></path>"
           "<text class='label' x='{}' y='{:.1f}' text-anchor='end'>{}</text>",
-          left, y_at(level.y), width - right, escaped(level.name), number(level.y), width - right,
-          y_at(level.y) - 4, escaped(level.name));
+          left, y_at(level.y), width - right, escaped(level.name), tick_label(level.y),
+          width - right, y_at(level.y) - 4, escaped(level.name));
   for (std::size_t i = 0; i < curves.size(); ++i) {
     std::string path;
     for (const auto& [x, y] : curves[i].points)
@@ -109,7 +109,8 @@ std::string line_chart(const std::vector<Curve>& curves, const std::vector<Level
           svg += fmt::format(
               "<circle class='mark{}' cx='{:.1f}' cy='{:.1f}' r='4'><title>{}, {} {}: "
               "{}</title></circle>",
-              i + 1, x_at(x), y_at(y), escaped(curves[i].name), x_name, number(x), number(y));
+              i + 1, x_at(x), y_at(y), escaped(curves[i].name), x_name, tick_label(x),
+              tick_label(y));
   }
   svg += legend(curves);
   svg += fmt::format(
@@ -124,7 +125,7 @@ std::string line_chart(const std::vector<Curve>& curves, const std::vector<Level
 std::string bar_chart(const std::vector<Bar>& bars, const std::vector<Level>& levels,
                       const std::string& unit) {
   constexpr double names = 190, values = 110, row = 28, bar = 16;
-  Range range{0, 1e-9};
+  Interval range{0, 1e-9};
   for (const Bar& b : bars)
     range.high = std::max(range.high, b.value);
   for (const Level& level : levels)

@@ -11,7 +11,7 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t images = 16;  // of the batch
+constexpr std::int64_t checked_images = 16;  // of the batch
 constexpr double bars[] = {1e-7, 1e-6};
 
 Batch first_batch(const Model& model, const DataSet& data, const Tensor& state,
@@ -66,7 +66,8 @@ std::vector<ModelCheck> check_model(const ModelDescription& description,
   StepState state;
   state.seed = configuration.seed();
   const Tensor step = make_step_state(state, device);
-  const Batch batch = first_batch(*model, *data, step, std::min(images, data->size(Split::train)));
+  const Batch batch =
+      first_batch(*model, *data, step, std::min(checked_images, data->size(Split::train)));
   const std::vector<Network> networks = model->networks();
   for (const Network& network : networks) {
     network.module.to(device);

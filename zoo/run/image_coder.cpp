@@ -9,7 +9,7 @@
 namespace likely {
 namespace {
 
-constexpr std::int64_t together = 250;  // images that advance element by element
+constexpr std::int64_t advanced_together = 250;  // images that advance element by element
 
 // Leads the model through images of that shape: `code` is told an element by its place among all,
 // with its frequencies, and says its level.
@@ -18,8 +18,8 @@ void walk(const Autoregressive& model, const Shape& images, const Tensor& labels
           const ElementsDone& done) {
   const std::int64_t count = images[0], elements = images.numel() / count;
   const auto values = static_cast<std::size_t>(levels);
-  for (std::int64_t begin = 0; begin < count; begin += together) {
-    const std::int64_t n = std::min(together, count - begin);
+  for (std::int64_t begin = 0; begin < count; begin += advanced_together) {
+    const std::int64_t n = std::min(advanced_together, count - begin);
     const auto prefix =
         model.begin(n, labels.defined() ? labels.slice(0, begin, begin + n) : Tensor());
     for (std::int64_t element = 0; element < elements; ++element) {

@@ -118,7 +118,7 @@ class AppendedFile {
 };
 
 // The shortest text that reads back the same; values that came as f32 look like it.
-std::string number(double value) {
+std::string shortest_number(double value) {
   if (!std::isfinite(value))
     return "null";
   const auto narrow = static_cast<float>(value);
@@ -148,7 +148,7 @@ Metrics::Metrics(std::string path, std::int64_t step, FileSystem& files)
 void Metrics::add(std::int64_t step, const Values& values) {
   pending_ += fmt::format("{{\"step\":{}", step);
   for (const auto& [name, value] : values)
-    pending_ += fmt::format(",\"{}\":{}", name, number(value));
+    pending_ += fmt::format(",\"{}\":{}", name, shortest_number(value));
   pending_ += "}\n";
 }
 

@@ -1,5 +1,5 @@
-// libpng's low-level writer. Its errors arrive by longjmp, so the function that it may leave owns
-// nothing.
+// libpng's low-level writer. Its errors arrive by longjmp, so the function that it may
+// leave_encoder owns nothing.
 #include "zoo/run/png.h"
 
 #include <png.h>
@@ -47,7 +47,7 @@ Picture lay_out(const Tensor& images, const Grid& grid) {
   return picture;
 }
 
-[[noreturn]] void leave(png_structp png, png_const_charp) { png_longjmp(png, 1); }
+[[noreturn]] void leave_encoder(png_structp png, png_const_charp) { png_longjmp(png, 1); }
 
 // An exception may not pass through libpng.
 void append(png_structp png, png_bytep data, png_size_t bytes) {
@@ -64,7 +64,7 @@ void append(png_structp png, png_bytep data, png_size_t bytes) {
 
 // Filters off and a fixed level: small pictures, and bytes that depend on the pixels alone.
 bool encode(const Picture& picture, std::string& file) {
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, leave, nullptr);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, leave_encoder, nullptr);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_write_struct(&png, &info);

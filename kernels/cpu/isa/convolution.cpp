@@ -55,7 +55,7 @@ struct PixelStrip {
 
   PixelStrip(const PixelProduct& of, Range pixels)
       : count(pixels.count), rows{0, of.left.rows.taps}, columns{0, of.left.columns.taps} {
-    const bool by_position = of.order == Order::positions;
+    const bool by_position = of.order == GatherOrder::positions;
     Walk walk(of.left, pixels.begin, by_position ? of.batch : 0);
     results.even = true;
     for (std::int64_t i = 0; i < count; ++i, walk.next()) {
@@ -122,7 +122,7 @@ void pixels(const PixelProduct& of, Range all, Range columns, float* space) {
   const std::int64_t length = of.left.length();
   const std::int64_t k_most = length ? pieces(length, pieces(length, k_block)) : 0;
   const std::int64_t span =
-      of.order == Order::positions ? of.batch : all.count;  // in which strips lie
+      of.order == GatherOrder::positions ? of.batch : all.count;  // in which strips lie
   const std::int64_t rows = pieces(span, pieces(span, tile_rows));
   for (std::int64_t j = 0; j < columns.count; j += most_columns) {
     const Range some{columns.begin + j, smaller(most_columns, columns.count - j)};

@@ -11,13 +11,13 @@ namespace likely::kernels {
 
 // In which order results are computed: image by image; the same pixel of all images and then the
 // next, where all leave out the same taps; or, for few channels, line by line with pixels as lanes.
-enum class Order { images, positions, lines };
+enum class GatherOrder { images, positions, lines };
 
 // result = activation(gathered pixels times packed weights + bias), a pixel of the result a row.
 struct PixelProduct {
   Gather left;
   std::int64_t batch;
-  Order order;
+  GatherOrder order;
   const float* panels;  // of panel_columns columns, each [left.length(), columns]
   float* result;        // [batch, height, width, pitch], from a channel on
   std::int64_t height, width, pitch;
